@@ -1,0 +1,1 @@
+../../sdk/root/__init__.py

@@ -1,0 +1,1 @@
+"""The HTTP server: MLflow REST, ingest gateway, queries, live feed and page."""

@@ -1,0 +1,1 @@
+"""MLflow's REST API 2.0 over the log and the views."""

@@ -1,0 +1,238 @@
+"""Every event type: what it says, its fields, its version. Facts in the past tense; schemas only grow.
+
+A field added later has a default, so that events of all versions decode into today's structs. Metric points are not
+here: they travel as Arrow batches (`headrace.ingest.points`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an envelope's JSON data holds. Unknown fields are ignored."""
+
+
+# --- runs: keyed by run id -------------------------------------------------------------------------------------------
+
+
+class RunCreated(Event):
+    """A run began.
+
+    experiment_id: the experiment it belongs to; experiment_name: the name the trainer used, kept for its history.
+    name: shown in tables. start_time_ms: milliseconds since the epoch, UTC. status: one of RUN_STATUSES.
+    tags and params: set in the same moment.
+    heartbeat_interval_s: how often the trainer promises a RunHeartbeat; 0 promises none.
+    artifact_root: where the experiment keeps artifacts; empty for the server's default.
+    """
+
+    experiment_id: str
+    start_time_ms: int
+    name: str = ""
+    user_id: str = ""
+    experiment_name: str = ""
+    status: str = "RUNNING"
+    tags: dict[str, str] = {}
+    params: dict[str, str] = {}
+    heartbeat_interval_s: float = 0.0
+    artifact_root: str = ""
+
+
+class RunResumed(Event):
+    """A trainer took an existing run up again: it is running, and has no end until it ends anew."""
+
+    heartbeat_interval_s: float = 0.0
+
+
+class RunHeartbeat(Event):
+    """The trainer is alive. Brings back a run that was marked failed for silence."""
+
+
+class RunEnded(Event):
+    """The run came to an end. status: FINISHED, FAILED or KILLED. reason: why, when it was not the trainer who said so."""
+
+    status: str
+    end_time_ms: int
+    reason: str = ""
+
+
+class RunUpdated(Event):
+    """Name, status or end time were set through the API; a field that is null stays as it was."""
+
+    name: str | None = None
+    status: str | None = None
+    end_time_ms: int | None = None
+
+
+class AttributesLogged(Event):
+    """Params and tags were logged.
+
+    A param keeps its first value. atomic: a param with another value than before refuses the whole event; otherwise
+    only that param is refused and the rest holds.
+    """
+
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    atomic: bool = False
+
+
+class TagsDeleted(Event):
+    """Tags of a run were taken away."""
+
+    keys: list[str]
+
+
+class Dataset(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A data set as a run saw it; schema and profile are JSON text, as MLflow keeps them."""
+
+    name: str
+    digest: str
+    source_type: str = ""
+    source: str = ""
+    schema: str = ""
+    profile: str = ""
+
+
+class DatasetInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A data set and how the run used it, for instance `{"mlflow.data.context": "training"}`."""
+
+    dataset: Dataset
+    tags: dict[str, str] = {}
+
+
+class ModelInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A logged model a run read."""
+
+    model_id: str
+
+
+class ModelOutput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A logged model a run made, and at which step."""
+
+    model_id: str
+    step: int = 0
+
+
+class InputsLogged(Event):
+    """Data sets and models were read by the run."""
+
+    datasets: list[DatasetInput] = []
+    models: list[ModelInput] = []
+
+
+class OutputsLogged(Event):
+    """Models were made by the run."""
+
+    models: list[ModelOutput] = []
+
+
+class ArtifactLogged(Event):
+    """A file was stored. path: relative to the run's artifact root; size in bytes; sha256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+    media_type: str = ""
+
+
+class ConsoleWritten(Event):
+    """The trainer's process printed. stream: stdout or stderr. text: whole lines where possible."""
+
+    stream: str
+    text: str
+
+
+class RunDeleted(Event):
+    """The run was put in the bin; nothing of it is erased."""
+
+
+class RunRestored(Event):
+    """The run was taken out of the bin."""
+
+
+# --- registry: keyed by entity id, totally ordered ---------------------------------------------------------------------
+
+
+class ExperimentCreated(Event):
+    """An experiment was asked for; the first to use a name gets it.
+
+    if_absent: the asker only needs it to exist, as `set_experiment` does.
+    """
+
+    name: str
+    artifact_location: str = ""
+    tags: dict[str, str] = {}
+    if_absent: bool = False
+
+
+class ExperimentRenamed(Event):
+    """An experiment has another name."""
+
+    name: str
+
+
+class ExperimentTagsSet(Event):
+    """Tags of an experiment were set."""
+
+    tags: dict[str, str]
+
+
+class ExperimentTagsDeleted(Event):
+    """Tags of an experiment were taken away."""
+
+    keys: list[str]
+
+
+class ExperimentDeleted(Event):
+    """The experiment was put in the bin, its runs with it."""
+
+
+class ExperimentRestored(Event):
+    """The experiment was taken out of the bin, its runs with it."""
+
+
+# --- dead letters -----------------------------------------------------------------------------------------------------
+
+
+class EventRejected(Event):
+    """An event that could not be read. reason: why. record: where it stood, or empty if it never reached the log.
+
+    attributes: its headers as they came, where they could be read; data: its bytes, in base64.
+    """
+
+    reason: str
+    record: str = ""
+    attributes: dict[str, Any] = {}
+    data: bytes = b""
+
+
+METRICS_LOGGED = "headrace.metrics.logged"
+
+RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+
+TYPES: dict[str, type[Event]] = {
+    "headrace.run.created": RunCreated,
+    "headrace.run.resumed": RunResumed,
+    "headrace.run.heartbeat": RunHeartbeat,
+    "headrace.run.ended": RunEnded,
+    "headrace.run.updated": RunUpdated,
+    "headrace.run.attributes-logged": AttributesLogged,
+    "headrace.run.tags-deleted": TagsDeleted,
+    "headrace.run.inputs-logged": InputsLogged,
+    "headrace.run.outputs-logged": OutputsLogged,
+    "headrace.run.artifact-logged": ArtifactLogged,
+    "headrace.run.console-written": ConsoleWritten,
+    "headrace.run.deleted": RunDeleted,
+    "headrace.run.restored": RunRestored,
+    "headrace.experiment.created": ExperimentCreated,
+    "headrace.experiment.renamed": ExperimentRenamed,
+    "headrace.experiment.tags-set": ExperimentTagsSet,
+    "headrace.experiment.tags-deleted": ExperimentTagsDeleted,
+    "headrace.experiment.deleted": ExperimentDeleted,
+    "headrace.experiment.restored": ExperimentRestored,
+    "headrace.event.rejected": EventRejected,
+}
+
+TYPE_OF: dict[type[Event], str] = {struct: name for name, struct in TYPES.items()}

@@ -1,0 +1,78 @@
+"""The log: an append-only, durable sequence of envelopes a topic partition. Interface and errors, no implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from headrace.ingest.envelope import Envelope
+
+
+class Partition(NamedTuple):
+    """A topic partition."""
+
+    topic: str
+    partition: int
+
+
+class Position(NamedTuple):
+    """The place of one record."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Record(NamedTuple):
+    """An envelope in its place. timestamp_ms: when the log took it, by the log's clock."""
+
+    position: Position
+    timestamp_ms: int
+    envelope: Envelope
+
+
+class LogError(Exception):
+    """The log could not do what was asked; nothing of the batch was appended."""
+
+
+class LogUnavailable(LogError):
+    """The log cannot be written or read now (full disk, lost broker, locked file); trying again may succeed."""
+
+
+Offsets = Mapping[Partition, int]
+"""Offsets to read next, a partition. A partition that is missing stands at 0."""
+
+
+class Log(Protocol):
+    """Appends batches, reads from an offset, tells how far it goes. Safe to share between threads and processes."""
+
+    def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
+        """Append a batch; when it returns, the batch is on disk and survives a crash. All of it or nothing.
+
+        Returns each envelope's position, in the order given. Raises LogUnavailable.
+        """
+        ...
+
+    def read(self, partition: Partition, offset: int, records_max: int, bytes_max: int) -> list[Record]:
+        """Records of one partition from `offset` on, in order; at least one where there is one, else an empty list.
+
+        At most records_max of them, and no more after bytes_max of data have been reached.
+        Raises LogUnavailable.
+        """
+        ...
+
+    def partitions(self) -> list[Partition]:
+        """Every partition there is."""
+        ...
+
+    def end(self) -> dict[Partition, int]:
+        """The offset the next record of each partition will get."""
+        ...
+
+    def wait(self, beyond: Offsets, timeout_s: float) -> bool:
+        """Wait until some partition goes further than `beyond`; False when timeout_s has passed first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...

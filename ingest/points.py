@@ -1,0 +1,63 @@
+"""Metric points as Arrow: the schema of `headrace.metrics.logged`, to bytes and back.
+
+One envelope holds points of one run. Columns: key (string), step (int64), timestamp_ms (int64, since the epoch, UTC),
+value (float64; NaN and infinities as they are). Optional columns, absent when empty: model_id, dataset_name,
+dataset_digest (string).
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.ipc
+
+from headrace.ingest.codec import Malformed
+
+KEY = pa.dictionary(pa.int32(), pa.string())
+REQUIRED = {"key": pa.string(), "step": pa.int64(), "timestamp_ms": pa.int64(), "value": pa.float64()}
+OPTIONAL = {"model_id": pa.string(), "dataset_name": pa.string(), "dataset_digest": pa.string()}
+
+# Below this many points a dictionary and compression cost more bytes than they save.
+_SMALL = 16
+_ZSTD = pa.ipc.IpcWriteOptions(compression="zstd")
+_PLAIN = pa.ipc.IpcWriteOptions()
+
+
+def encode(columns: dict[str, pa.Array]) -> bytes:
+    """Columns of equal length, named as in REQUIRED and OPTIONAL, as one Arrow IPC stream."""
+    small = len(columns["key"]) < _SMALL
+    key = columns["key"]
+    if not small and not pa.types.is_dictionary(key.type):
+        columns = {**columns, "key": key.dictionary_encode()}
+    batch = pa.record_batch(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=_PLAIN if small else _ZSTD) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def decode(data: bytes) -> pa.Table:
+    """The points of one envelope, all columns of REQUIRED in their plain types, those of OPTIONAL that came.
+
+    Raises Malformed when it is no Arrow stream, a column is missing, of another type or has nulls.
+    """
+    try:
+        table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise Malformed(f"metric points are not an Arrow IPC stream: {error}") from error
+    columns = {}
+    for name, expected in {**REQUIRED, **OPTIONAL}.items():
+        if table.schema.get_field_index(name) < 0:
+            if name in REQUIRED:
+                raise Malformed(f"metric points lack the column {name!r}")
+            continue
+        column = table.column(name)
+        if column.null_count:
+            raise Malformed(f"metric points have nulls in the column {name!r}")
+        if column.type != expected:
+            try:
+                column = column.cast(expected)
+            except pa.ArrowException as error:
+                raise Malformed(f"metric points have {column.type} in the column {name!r}, not {expected}") from error
+        columns[name] = column
+    return pa.table(columns)

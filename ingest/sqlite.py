@@ -1,0 +1,172 @@
+"""The embedded log: one SQLite file in WAL mode, one table a topic. Many processes may append and read at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from headrace.ingest.clock import Clock, SystemClock
+from headrace.ingest.codec import Malformed, decode_envelope, encode_attributes, unreadable
+from headrace.ingest.envelope import Envelope
+from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
+from headrace.ingest.topics import TOPICS, topic_of
+
+SCHEMA_VERSION = 1
+_LOCK_TIMEOUT_S = 30.0
+_TAIL_INTERVAL_S = 0.02
+
+
+class SqliteLog:
+    """A log in one file.
+
+    Each append is one transaction with `synchronous=FULL`: when it returns, it is on disk. The one partition of each
+    topic is 0 and offsets count from 0 without gaps.
+    """
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        """Open the log at `path`, and make it if there is none. Raises LogError for a file of another kind or version,
+        LogUnavailable when it cannot be opened."""
+        self._path = path
+        self._clock = clock or SystemClock()
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._appended = threading.Condition()
+        self._appends = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = self._connect()
+            self._create()
+            self._reader = self._connect()
+        except sqlite3.OperationalError as error:
+            raise LogUnavailable(f"cannot open the log {path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise LogError(f"{path} is not a Headrace log: {error}") from error
+        except OSError as error:
+            raise LogUnavailable(f"cannot open the log {path}: {error}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
+        connection.execute("PRAGMA journal_size_limit=67108864")
+        return connection
+
+    def _create(self) -> None:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise LogError(f"{self._path} was written by a newer Headrace (log version {version}); update Headrace")
+        if version == SCHEMA_VERSION:
+            return
+        tables = "\n".join(
+            f"CREATE TABLE IF NOT EXISTS topic_{name} ("
+            "offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL, key TEXT NOT NULL,"
+            " attributes BLOB NOT NULL, data BLOB NOT NULL);"
+            for name in TOPICS
+        )
+        self._writer.executescript(f"BEGIN IMMEDIATE;\n{tables}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+
+    def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
+        now_ms = self._clock.time_ms()
+        by_topic: dict[str, list[int]] = {}
+        for index, envelope in enumerate(envelopes):
+            by_topic.setdefault(topic_of(envelope.type), []).append(index)
+        positions: list[Position | None] = [None] * len(envelopes)
+        with self._write_lock:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    for topic, indexes in by_topic.items():
+                        first = self._next_offset(self._writer, topic)
+                        self._writer.executemany(
+                            f"INSERT INTO topic_{topic} VALUES (?, ?, ?, ?, ?)",
+                            (
+                                (first + i, now_ms, envelopes[j].subject, encode_attributes(envelopes[j]), envelopes[j].data)
+                                for i, j in enumerate(indexes)
+                            ),
+                        )
+                        for i, j in enumerate(indexes):
+                            positions[j] = Position(topic, 0, first + i)
+                    self._writer.execute("COMMIT")
+                except BaseException:
+                    if self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise LogUnavailable(f"cannot append to the log {self._path}: {error}") from error
+        with self._appended:
+            self._appends += 1
+            self._appended.notify_all()
+        return [position for position in positions if position is not None]
+
+    def read(self, partition: Partition, offset: int, records_max: int, bytes_max: int) -> list[Record]:
+        records: list[Record] = []
+        size = 0
+        if partition.topic not in TOPICS or partition.partition != 0:
+            raise LogError(f"the log has no partition {partition.topic}/{partition.partition}")
+        with self._read_lock:
+            try:
+                cursor = self._reader.execute(
+                    f"SELECT offset, timestamp_ms, attributes, data FROM topic_{partition.topic}"
+                    " WHERE offset >= ? ORDER BY offset LIMIT ?",
+                    (offset, records_max),
+                )
+                for row_offset, timestamp_ms, attributes, data in cursor:
+                    position = Position(partition.topic, 0, row_offset)
+                    try:
+                        envelope = decode_envelope(attributes, data)
+                    except Malformed as error:
+                        envelope = unreadable(f"{partition.topic}/0/{row_offset}", attributes, data, error)
+                    records.append(Record(position, timestamp_ms, envelope))
+                    size += len(data) + len(attributes)
+                    if size >= bytes_max:
+                        break
+                cursor.close()
+            except sqlite3.Error as error:
+                raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
+        return records
+
+    def partitions(self) -> list[Partition]:
+        return [Partition(name, 0) for name in TOPICS]
+
+    def end(self) -> dict[Partition, int]:
+        with self._read_lock:
+            try:
+                return {Partition(name, 0): self._next_offset(self._reader, name) for name in TOPICS}
+            except sqlite3.Error as error:
+                raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
+
+    def wait(self, beyond: Offsets, timeout_s: float) -> bool:
+        """As the protocol says. Appends of this process wake it at once; those of others are seen within 20 ms."""
+        deadline = time.monotonic() + timeout_s
+        seen = -1
+        while True:
+            appends = self._appends
+            # data_version changes when another connection has committed: cheaper than asking each topic.
+            with self._read_lock:
+                version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+            if version != seen:
+                seen = version
+                if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
+                    return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with self._appended:
+                if self._appends == appends:
+                    self._appended.wait(min(left, _TAIL_INTERVAL_S))
+
+    def close(self) -> None:
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._writer.close()
+
+    @staticmethod
+    def _next_offset(connection: sqlite3.Connection, topic: str) -> int:
+        last: int | None = connection.execute(f"SELECT max(offset) FROM topic_{topic}").fetchone()[0]
+        return 0 if last is None else last + 1

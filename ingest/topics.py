@@ -1,0 +1,45 @@
+"""The topics of the log: one table, and the rule that sends an event type to its topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RUNS = "runs"
+METRICS = "metrics"
+REGISTRY = "registry"
+DEAD_LETTERS = "dead_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: its name, what its records are keyed by, and what travels in it.
+
+    partitions is the count on Kafka; the embedded log has one partition of each.
+    """
+
+    name: str
+    key: str
+    partitions: int
+    content: str
+
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        Topic(RUNS, "run id", 12, "a run's life cycle, params, tags, inputs, outputs and artifacts, as JSON"),
+        Topic(METRICS, "run id", 12, "metric points, as Arrow IPC record batches"),
+        Topic(REGISTRY, "entity id", 1, "experiments and, later, registered models; totally ordered, as JSON"),
+        Topic(DEAD_LETTERS, "as it came", 1, "events no fold could read, each with the reason"),
+    )
+}
+
+_TOPIC_OF_KIND = {"run": RUNS, "metrics": METRICS, "event": DEAD_LETTERS}
+
+
+def topic_of(event_type: str) -> str:
+    """The topic an event type travels in: `headrace.run.*` in runs, `headrace.metrics.*` in metrics, others in registry.
+
+    The rule holds for types of the future too, so an old server files a new type where a new server will look for it.
+    """
+    parts = event_type.split(".")
+    return _TOPIC_OF_KIND.get(parts[1] if len(parts) > 1 else "", REGISTRY)

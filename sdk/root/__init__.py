@@ -1,0 +1,1 @@
+"""Headrace: event-sourced tracking for machine learning."""
