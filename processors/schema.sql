@@ -1,13 +1,14 @@
 -- The views: every table is a fold of the log and carries, per row, the (partition, offset) that made it.
--- Statements are separated by a line that holds only a semicolon. {engine:...} marks what a cluster replaces.
+-- Statements are separated by a line that holds only a semicolon.
 
 -- One row a run, whole; a newer row (higher offset, same partition) replaces an older one.
--- params and tags are the run's current ones; writers is the last sequence seen from each writer of the run.
+-- created is false while only later events of the run have come. params and tags are the run's current ones; writers is the last sequence seen from each writer of the run.
 -- inputs and outputs are JSON: {"datasets": [...], "models": [...]} and {"models": [...]}.
 -- Times are milliseconds since the epoch, UTC; end_time_ms and deleted_time_ms are 0 where there is none.
 CREATE TABLE IF NOT EXISTS runs
 (
     run_id          String,
+    created         Bool,
     experiment_id   LowCardinality(String),
     name            String,
     user_id         LowCardinality(String),
@@ -33,7 +34,8 @@ ORDER BY run_id
 ;
 
 -- Every event of the runs and registry topics, once, in its place: the history of every object.
--- outcome: applied, refused (reason says why) or skipped (an unknown type, kept for later versions).
+-- outcome: applied, refused or rejected (reason says why; rejected could not be
+-- read), or skipped (an unknown type, kept for later versions). Heartbeats are left out.
 CREATE TABLE IF NOT EXISTS events
 (
     topic        LowCardinality(String),

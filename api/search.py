@@ -1,0 +1,331 @@
+"""Searching: a filter's syntax tree as parameterized ClickHouse SQL over runs, and as a predicate over experiments.
+
+No part of a request becomes SQL text: keys, values and lists are bound by the server as {name:Type} parameters.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+
+from headrace.api.filter import And, Comparison, Expression, Not, Or, Order
+
+View: TypeAlias = Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
+Parameter: TypeAlias = str | int | float | list[str]
+
+PAGE_OFFSET_MAX: Final = 2**53
+_INT64_MAX: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL and what its {name:Type} parameters hold."""
+
+    sql: str
+    parameters: dict[str, Parameter]
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+_RUN_COLUMNS: Final = {
+    "run_id": "r.run_id",
+    "run_name": "r.name",
+    "status": "r.status",
+    "user_id": "r.user_id",
+    "artifact_uri": "r.artifact_uri",
+    "experiment_id": "r.experiment_id",
+    "start_time": "r.start_time_ms",
+    "end_time": "r.end_time_ms",
+}
+
+
+def runs_query(
+    *,
+    experiment_ids: Sequence[str],
+    deleted_experiment_ids: Sequence[str],
+    view: View,
+    expression: Expression | None,
+    order: Sequence[Order],
+    limit: int,
+    offset: int,
+) -> Query:
+    """The query whose one column is run_id: the runs that match, in order.
+
+    A run counts as deleted when it or its experiment is. A comparison with what a run lacks (a key, an end time) is
+    false, whatever its operator; NaN equals nothing and differs from everything. Order: the given clauses, where
+    numbers come before NaN and what is missing comes last in both directions; then newest start; then run_id.
+    """
+    compiler = _RunCompiler(list(deleted_experiment_ids))
+    conditions = [f"r.experiment_id IN {compiler.bind('experiments', list(experiment_ids))}"]
+    if view != "ALL":
+        conditions.append(compiler.deleted() if view == "DELETED_ONLY" else f"NOT {compiler.deleted()}")
+    if expression is not None:
+        conditions.append(compiler.condition(expression))
+    ordering = [term for clause in order for term in compiler.ordering(clause)]
+    if not any((x.entity, x.key) == ("attribute", "start_time") for x in order):
+        ordering.append("r.start_time_ms DESC")
+    ordering.append("r.run_id ASC")
+    sql = (
+        f"SELECT r.run_id AS run_id\nFROM runs AS r FINAL{compiler.metrics_join()}\n"
+        f"WHERE {' AND '.join(conditions)}\nORDER BY {', '.join(ordering)}\n"
+        f"LIMIT {compiler.bind('limit', limit)} OFFSET {compiler.bind('offset', offset)}"
+    )
+    return Query(sql, compiler.parameters)
+
+
+@dataclass(slots=True)
+class _RunCompiler:
+    """Turns expressions into conditions on the row r of a run and m of its metrics, and collects the parameters."""
+
+    deleted_experiment_ids: list[str]
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    metrics: dict[str, int] = field(default_factory=dict)  # key -> the number of its columns in m
+    keys: dict[str, str] = field(default_factory=dict)  # key -> its bound parameter
+
+    def bind(self, name: str, value: Parameter) -> str:
+        """Bind a value and answer its placeholder."""
+        self.parameters[name] = value
+        kind = {str: "String", float: "Float64", int: "Int64", list: "Array(String)"}[type(value)]
+        return f"{{{name}:{kind}}}"
+
+    def value(self, value: Parameter) -> str:
+        return self.bind(f"v{len(self.parameters)}", value)
+
+    def key(self, key: str) -> str:
+        if key not in self.keys:
+            self.keys[key] = self.bind(f"k{len(self.keys)}", key)
+        return self.keys[key]
+
+    def deleted(self) -> str:
+        if not self.deleted_experiment_ids:
+            return "(r.lifecycle = 'deleted')"
+        return f"(r.lifecycle = 'deleted' OR r.experiment_id IN {self.bind('deleted', self.deleted_experiment_ids)})"
+
+    def condition(self, expression: Expression) -> str:
+        """An expression as SQL that is 0 or 1, never NULL, so that NOT is the plain complement."""
+        match expression:
+            case And(operands):
+                return f"({' AND '.join(self.condition(x) for x in operands)})"
+            case Or(operands):
+                return f"({' OR '.join(self.condition(x) for x in operands)})"
+            case Not(operand):
+                return f"(NOT {self.condition(operand)})"
+            case Comparison(entity="metric", key=key):
+                number = self.metric(key)
+                return f"(m.h{number} AND {self.compared(f'm.m{number}', expression)})"
+            case Comparison(entity="param" | "tag", key=key, operator=operator):
+                column = f"r.{expression.entity}s"
+                held = f"mapContains({column}, {self.key(key)})"
+                if operator in ("IS NULL", "IS NOT NULL"):
+                    return f"(NOT {held})" if operator == "IS NULL" else held
+                return f"({held} AND {self.compared(f'{column}[{self.key(key)}]', expression)})"
+            case Comparison(entity="dataset", key=key):
+                return self.dataset(key, expression)
+        return self.attribute(expression)
+
+    def attribute(self, comparison: Comparison) -> str:
+        if comparison.key == "lifecycle_stage":
+            return self.compared(f"if({self.deleted()}, 'deleted', 'active')", comparison)
+        condition = self.compared(_RUN_COLUMNS[comparison.key], comparison)
+        # A run that has not ended has no end time, which the view writes as 0.
+        return f"(r.end_time_ms != 0 AND {condition})" if comparison.key == "end_time" else condition
+
+    def dataset(self, key: str, comparison: Comparison) -> str:
+        """Whether any one of the run's data sets matches."""
+        if key == "context":
+            path = "d, 'tags', 'mlflow.data.context'"
+            condition = f"JSONHas({path}) AND {self.compared(f'JSONExtractString({path})', comparison)}"
+        else:
+            condition = self.compared(f"JSONExtractString(d, 'dataset', '{key}')", comparison)
+        return f"arrayExists(d -> {condition}, JSONExtractArrayRaw(r.inputs, 'datasets'))"
+
+    def compared(self, left: str, comparison: Comparison) -> str:
+        value, operator = comparison.value, comparison.operator
+        if isinstance(value, tuple):
+            return f"{left} {operator} {self.value(list(value))}"
+        if isinstance(value, int) and abs(value) > _INT64_MAX:
+            value = float(value)
+        if isinstance(value, str) and operator in ("LIKE", "ILIKE"):
+            # MLflow's patterns have no escape character; ClickHouse's is the backslash.
+            value = value.replace("\\", "\\\\")
+        assert value is not None  # only IS NULL and IS NOT NULL have none
+        return f"{left} {operator} {self.value(value)}"
+
+    def metric(self, key: str) -> int:
+        self.key(key)
+        return self.metrics.setdefault(key, len(self.metrics))
+
+    def ordering(self, order: Order) -> list[str]:
+        """The ORDER BY terms of one clause: rank (present, NaN, missing) and value."""
+        direction = "ASC" if order.ascending else "DESC"
+        if order.entity == "metric":
+            number = self.metric(order.key)
+            return [f"multiIf(NOT m.h{number}, 2, isNaN(m.m{number}), 1, 0)", f"m.m{number} {direction}"]
+        if order.entity in ("param", "tag"):
+            column, key = f"r.{order.entity}s", self.key(order.key)
+            return [f"NOT mapContains({column}, {key})", f"{column}[{key}] {direction}"]
+        if order.key == "lifecycle_stage":
+            return [f"{self.deleted()} {direction}"]
+        column = _RUN_COLUMNS[order.key]
+        return [*(["r.end_time_ms = 0"] if order.key == "end_time" else []), f"{column} {direction}"]
+
+    def metrics_join(self) -> str:
+        """The join that gives each run one row m: per key, its latest value mN and whether it has one, hN.
+
+        One pass over the summaries however many keys there are; argMax by offset is several times faster than FINAL.
+        """
+        if not self.metrics:
+            return ""
+        columns = "".join(
+            f", argMaxIf(last_value, offset, key = {self.keys[key]}) AS m{number}"
+            f", countIf(key = {self.keys[key]}) > 0 AS h{number}"
+            for key, number in self.metrics.items()
+        )
+        if len(self.metrics) == 1:
+            columns = ", argMax(last_value, offset) AS m0, 1 AS h0"
+        keys = self.bind("keys", list(self.metrics))
+        return (
+            f"\nLEFT JOIN (SELECT run_id{columns} FROM metric_summary WHERE key IN {keys} GROUP BY run_id) AS m"
+            " ON m.run_id = r.run_id"
+        )
+
+
+# --------------------------------------------------------------------------------------------------------- experiments
+
+
+class ExperimentLike(Protocol):
+    """What a search reads of an experiment."""
+
+    @property
+    def experiment_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def creation_time_ms(self) -> int: ...
+    @property
+    def last_update_time_ms(self) -> int: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+
+ExperimentT = TypeVar("ExperimentT", bound=ExperimentLike)
+
+_ATTRIBUTES: Final[dict[str, Callable[[ExperimentLike], str | int]]] = {
+    "name": lambda x: x.name,
+    "experiment_id": lambda x: x.experiment_id,
+    "creation_time": lambda x: x.creation_time_ms,
+    "last_update_time": lambda x: x.last_update_time_ms,
+}
+
+
+def experiments_match(expression: Expression | None, experiment: ExperimentLike) -> bool:
+    """Whether the experiment matches; a comparison with a tag it lacks is false, whatever its operator."""
+    match expression:
+        case None:
+            return True
+        case And(operands):
+            return all(experiments_match(x, experiment) for x in operands)
+        case Or(operands):
+            return any(experiments_match(x, experiment) for x in operands)
+        case Not(operand):
+            return not experiments_match(operand, experiment)
+        case Comparison(entity="tag"):
+            return _holds(experiment.tags.get(expression.key), expression)
+    return _holds(_ATTRIBUTES[expression.key](experiment), expression)
+
+
+def _holds(left: str | int | None, comparison: Comparison) -> bool:
+    operator, value = comparison.operator, comparison.value
+    if operator in ("IS NULL", "IS NOT NULL"):
+        return (left is None) == (operator == "IS NULL")
+    if left is None:
+        return False
+    if isinstance(value, tuple):
+        return (left in value) == (operator == "IN")
+    if isinstance(left, str) and isinstance(value, str):
+        if operator in ("LIKE", "ILIKE"):
+            return _like(left, value, operator == "ILIKE")
+        return (left == value) == (operator == "=")
+    if isinstance(left, int) and isinstance(value, int | float):
+        return {"=": left == value, "!=": left != value, ">": left > value, ">=": left >= value}.get(
+            operator, left <= value if operator == "<=" else left < value
+        )
+    raise AssertionError(f"the parser let {comparison} pass")
+
+
+@functools.lru_cache(maxsize=256)
+def _pieces(like: str, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
+    """What stands between the % of a LIKE pattern, each of a fixed length."""
+    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    return tuple(
+        re.compile("".join("." if x == "_" else re.escape(x) for x in piece), flags) for piece in like.split("%")
+    )
+
+
+def _like(text: str, like: str, ignore_case: bool) -> bool:
+    """Whether text matches a LIKE pattern, without backtracking: each piece is taken where it first occurs."""
+    first, *others = _pieces(like, ignore_case)
+    if not others:
+        return first.fullmatch(text) is not None
+    found = first.match(text)
+    for piece in others[:-1]:
+        found = piece.search(text, found.end()) if found else None
+    # Every character of a pattern matches one of the text, so the last piece's length says where it must begin.
+    length = len(like) - like.rindex("%") - 1
+    return found is not None and others[-1].fullmatch(text, max(found.end(), len(text) - length)) is not None
+
+
+def sort_experiments(order: Sequence[Order], experiments: Sequence[ExperimentT]) -> list[ExperimentT]:
+    """The experiments in order: newest first and then by id; with clauses given, by those and then by id, descending.
+
+    Ids are ordered as numbers where they are numbers. (Both tie-breakers are MLflow's.)
+    """
+    clauses = [(x.key, x.ascending) for x in order] or [("creation_time", False), ("experiment_id", True)]
+    clauses.append(("experiment_id", False))
+    ordered = list(experiments)
+    for key, ascending in reversed(clauses):
+        ordered.sort(key=experiment_sort_key(key), reverse=not ascending)
+    return ordered
+
+
+def experiment_sort_key(key: str) -> Callable[[ExperimentLike], tuple[int, str]]:
+    """What experiments are sorted by, ascending, for one attribute."""
+
+    def sort_key(experiment: ExperimentLike) -> tuple[int, str]:
+        value = _ATTRIBUTES[key](experiment)
+        if isinstance(value, int):
+            return value, ""
+        if key == "experiment_id" and value.isascii() and value.isdigit():
+            return int(value), ""
+        return _INT64_MAX, value
+
+    return sort_key
+
+
+# --------------------------------------------------------------------------------------------------------------- pages
+
+_TOKEN_PREFIX: Final = b"offset:"
+
+
+def encode_page_token(offset: int) -> str:
+    """An opaque token for the page that begins after `offset` results."""
+    return base64.urlsafe_b64encode(_TOKEN_PREFIX + str(offset).encode()).decode()
+
+
+def decode_page_token(token: str) -> int:
+    """The offset a token stands for, 0 for an empty one. Raises ValueError for what encode_page_token never gave."""
+    if not token:
+        return 0
+    try:
+        raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise ValueError("Invalid page token") from None
+    digits = raw.removeprefix(_TOKEN_PREFIX)
+    if not raw.startswith(_TOKEN_PREFIX) or not re.fullmatch(rb"[0-9]{1,16}", digits) or int(digits) > PAGE_OFFSET_MAX:
+        raise ValueError("Invalid page token")
+    return int(digits)

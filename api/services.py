@@ -1,0 +1,39 @@
+"""What the routes work with, put together once in app.py and handed out by `services(request)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+
+from headrace.api.settings import Settings
+from headrace.ingest.log import Log
+from headrace.processors.engine import Engine
+from headrace.processors.views import Views
+
+if TYPE_CHECKING:
+    from headrace.api.appender import Appender
+    from headrace.api.artifacts import ArtifactStore
+    from headrace.api.live import Live
+    from headrace.api.tracking import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One server's parts."""
+
+    settings: Settings
+    log: Log
+    views: Views
+    engine: Engine
+    appender: Appender
+    tracking: Tracking
+    artifacts: ArtifactStore
+    live: Live
+
+
+def services(request: Request) -> Services:
+    """The parts of the server that got this request."""
+    found: Services = request.app.state.services
+    return found

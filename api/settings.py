@@ -1,0 +1,44 @@
+"""The server's settings: by flag, HEADRACE_* variable or default, in that order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server is told.
+
+    host, port: where it listens; port 0 takes a free one. data_dir: the one folder it keeps everything in.
+    body_bytes_max: the longest request body that is read, bytes; artifacts are streamed and have no limit.
+    read_wait_s: how long a read waits for a view to catch up with writes before it answers 503.
+    heartbeat_misses: how many promised heartbeats may be missed before a run is marked failed.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    data_dir: Path = Path("headrace-data")
+    body_bytes_max: int = 16 * 1024 * 1024
+    read_wait_s: float = 10.0
+    heartbeat_misses: int = 3
+
+
+def load(**given: Any) -> Settings:
+    """Settings from what is given and not None, then the environment, then the defaults. Raises ValueError."""
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        value = given.get(field.name)
+        variable = f"HEADRACE_{field.name.upper()}"
+        if value is None and variable in os.environ:
+            value = os.environ[variable]
+        if value is None:
+            continue
+        kind = type(field.default)
+        try:
+            values[field.name] = kind(value)
+        except ValueError:
+            raise ValueError(f"{variable}: {value!r} is not {'a number' if kind in (int, float) else kind.__name__}") from None
+    return Settings(**values)

@@ -1,0 +1,234 @@
+"""The fold of the metrics topic: Arrow batches into rows of points, and points into one summary a metric. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.ingest import points as wire
+from headrace.ingest.log import Record
+
+SCHEMA = pa.schema(
+    [
+        ("run_id", pa.dictionary(pa.int32(), pa.string())),
+        ("key", pa.dictionary(pa.int32(), pa.string())),
+        ("step", pa.int64()),
+        ("timestamp_ms", pa.int64()),
+        ("value", pa.float64()),
+        ("model_id", pa.dictionary(pa.int32(), pa.string())),
+        ("dataset_name", pa.dictionary(pa.int32(), pa.string())),
+        ("dataset_digest", pa.dictionary(pa.int32(), pa.string())),
+        ("writer", pa.dictionary(pa.int32(), pa.string())),
+        ("sequence", pa.uint64()),
+        ("partition", pa.uint16()),
+        ("offset", pa.uint64()),
+        ("item", pa.uint32()),
+    ]
+)
+"""Rows of the view `metrics`."""
+
+
+class Summary(NamedTuple):
+    """What is kept of one metric of one run; columns of the view `metric_summary`.
+
+    last and first are the points that are highest and lowest by (step, timestamp, value), NaN above every number.
+    value_min and value_max are over the points that are numbers, infinities among them; NaN where there are none.
+    offset: of the last record that took part.
+    """
+
+    last_value: float
+    last_step: int
+    last_timestamp_ms: int
+    first_value: float
+    first_step: int
+    first_timestamp_ms: int
+    value_min: float
+    value_max: float
+    points: int
+    nan_points: int
+    model_id: str
+    dataset_name: str
+    dataset_digest: str
+    partition: int
+    offset: int
+
+
+SUMMARY_SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("key", pa.string()),
+        ("last_value", pa.float64()),
+        ("last_step", pa.int64()),
+        ("last_timestamp_ms", pa.int64()),
+        ("first_value", pa.float64()),
+        ("first_step", pa.int64()),
+        ("first_timestamp_ms", pa.int64()),
+        ("value_min", pa.float64()),
+        ("value_max", pa.float64()),
+        ("points", pa.uint64()),
+        ("nan_points", pa.uint64()),
+        ("model_id", pa.string()),
+        ("dataset_name", pa.string()),
+        ("dataset_digest", pa.string()),
+        ("partition", pa.uint16()),
+        ("offset", pa.uint64()),
+    ]
+)
+"""Rows of the view `metric_summary`."""
+
+
+
+def merged(a: Summary, b: Summary) -> Summary:
+    """The summary of the points of both; b holds the later offsets."""
+    last = b if _order(b.last_step, b.last_timestamp_ms, b.last_value) >= _order(a.last_step, a.last_timestamp_ms, a.last_value) else a
+    first = a if _order(a.first_step, a.first_timestamp_ms, a.first_value) <= _order(b.first_step, b.first_timestamp_ms, b.first_value) else b
+    return Summary(
+        last.last_value,
+        last.last_step,
+        last.last_timestamp_ms,
+        first.first_value,
+        first.first_step,
+        first.first_timestamp_ms,
+        _least(a.value_min, b.value_min),
+        _greatest(a.value_max, b.value_max),
+        a.points + b.points,
+        a.nan_points + b.nan_points,
+        last.model_id,
+        last.dataset_name,
+        last.dataset_digest,
+        b.partition,
+        b.offset,
+    )
+
+
+def _order(step: int, timestamp_ms: int, value: float) -> tuple[int, int, bool, float]:
+    return (step, timestamp_ms, True, 0.0) if value != value else (step, timestamp_ms, False, value)
+
+
+def _least(a: float, b: float) -> float:
+    return b if a != a or b < a else a
+
+
+def _greatest(a: float, b: float) -> float:
+    return b if a != a or b > a else a
+
+
+def rows(batches: Sequence[tuple[Record, pa.Table]]) -> pa.Table:
+    """Rows of the view `metrics` from records and their decoded points, in the view's order.
+
+    batches: at least one, none empty. Sorted by (run_id, key, step, timestamp, value, offset, item), so that equal logs
+    give equal tables.
+    """
+    lengths = np.array([table.num_rows for _, table in batches])
+    total = int(lengths.sum())
+    source = np.repeat(np.arange(len(batches), dtype=np.int32), lengths)
+    ends = np.cumsum(lengths)
+    item = (np.arange(total) - np.repeat(ends - lengths, lengths)).astype(np.uint32)
+    tables = pa.concat_tables([_with_optional(table) for _, table in batches])
+    envelopes = [record.envelope for record, _ in batches]
+    columns: dict[str, Any] = {
+        "run_id": _repeated([x.subject for x in envelopes], source),
+        "key": _sorted_dictionary(tables.column("key")),
+        "step": tables.column("step"),
+        "timestamp_ms": tables.column("timestamp_ms"),
+        "value": tables.column("value"),
+        **{name: tables.column(name).combine_chunks().dictionary_encode() for name in wire.OPTIONAL},
+        "writer": _repeated([x.writer for x in envelopes], source),
+        "sequence": pa.array(np.array([x.sequence for x in envelopes], np.uint64)[source]),
+        "partition": pa.array(np.array([r.position.partition for r, _ in batches], np.uint16)[source]),
+        "offset": pa.array(np.array([r.position.offset for r, _ in batches], np.uint64)[source]),
+        "item": pa.array(item),
+    }
+    table = pa.table(
+        [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns.values()],
+        schema=SCHEMA,
+    )
+    order = np.lexsort(
+        (
+            item,
+            source,
+            table.column("value").to_numpy(),
+            table.column("timestamp_ms").to_numpy(),
+            table.column("step").to_numpy(),
+            _codes(table.column("key")),
+            _codes(table.column("run_id")),
+        )
+    )
+    return table.take(pa.array(order))
+
+
+def summaries(table: pa.Table) -> Iterator[tuple[str, str, Summary]]:
+    """One (run_id, key, Summary) for each metric in rows of the view `metrics` that are in the order `rows` gives."""
+    if table.num_rows == 0:
+        return
+    run, key = _codes(table.column("run_id")), _codes(table.column("key"))
+    starts = np.flatnonzero(np.r_[True, (run[1:] != run[:-1]) | (key[1:] != key[:-1])])
+    ends = np.r_[starts[1:], table.num_rows] - 1
+    value, offset = table.column("value").to_numpy(), table.column("offset").to_numpy()
+    lows, highs = np.fmin.reduceat(value, starts), np.fmax.reduceat(value, starts)
+    nans = np.add.reduceat(np.isnan(value).astype(np.int64), starts)
+    last, first = table.take(pa.array(ends)), table.take(pa.array(starts))
+    columns = (
+        last.column("run_id").to_pylist(),
+        last.column("key").to_pylist(),
+        last.column("value").to_pylist(),
+        last.column("step").to_pylist(),
+        last.column("timestamp_ms").to_pylist(),
+        first.column("value").to_pylist(),
+        first.column("step").to_pylist(),
+        first.column("timestamp_ms").to_pylist(),
+        lows.tolist(),
+        highs.tolist(),
+        (ends - starts + 1).tolist(),
+        nans.tolist(),
+        last.column("model_id").to_pylist(),
+        last.column("dataset_name").to_pylist(),
+        last.column("dataset_digest").to_pylist(),
+        last.column("partition").to_pylist(),
+        np.maximum.reduceat(offset, starts).tolist(),
+    )
+    for run_id, name, *fields in zip(*columns, strict=True):
+        yield run_id, name, Summary(*fields)
+
+
+def encoded(table: pa.Table) -> pa.Table:
+    """Rows of the view as SCHEMA has them, from a query that returned plain strings in the order `rows` gives."""
+    columns = [
+        _sorted_dictionary(table.column(field.name)) if pa.types.is_dictionary(field.type) else table.column(field.name)
+        for field in SCHEMA
+    ]
+    return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
+
+
+def _with_optional(table: pa.Table) -> pa.Table:
+    names = [*wire.REQUIRED, *wire.OPTIONAL]
+    for name in wire.OPTIONAL:
+        if table.schema.get_field_index(name) < 0:
+            table = table.append_column(name, pa.repeat(pa.scalar(""), table.num_rows))
+    return table.select(names)
+
+
+def _repeated(values: list[str], source: np.ndarray[Any, Any]) -> pa.DictionaryArray:
+    """A dictionary array that holds values[source], its dictionary sorted, so that codes sort as the strings do."""
+    distinct = sorted(set(values))
+    code = {value: i for i, value in enumerate(distinct)}
+    codes = np.array([code[value] for value in values], np.int32)[source]
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(distinct, pa.string()))
+
+
+def _sorted_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    encoded = column.combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    rank = {name: i for i, name in enumerate(sorted(names))}
+    lookup = np.array([rank[name] for name in names], np.int32)
+    codes = lookup[encoded.indices.to_numpy()]
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(sorted(names), pa.string()))
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Integers that are equal where the strings are, and sort as they do where the dictionary is sorted."""
+    codes: np.ndarray[Any, Any] = column.combine_chunks().indices.to_numpy()
+    return codes

@@ -1,0 +1,97 @@
+"""The fold of the registry topic: experiments, in one total order, in memory. Pure but for the state it keeps."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from headrace.ingest import events as e
+from headrace.ingest.log import Record
+from headrace.processors.outcome import APPLIED, DUPLICATE, REFUSED, Outcome, sequence_outcome
+
+ACTIVE, DELETED = "active", "deleted"
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """An experiment as its events made it. Times in ms since the epoch, UTC. Never changed in place."""
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    creation_time_ms: int
+    last_update_time_ms: int
+    lifecycle: str = ACTIVE
+    tags: dict[str, str] = {}
+
+
+class Registry:
+    """All experiments. One thread folds; any thread may read."""
+
+    def __init__(self) -> None:
+        self.experiments: dict[str, Experiment] = {}
+        self.by_name: dict[str, Experiment] = {}
+        self._writers: dict[tuple[str, str], int] = {}
+
+    def apply(self, record: Record, event: e.Event | None) -> Outcome:
+        """Fold one record. event: its decoded data, None for an unknown type."""
+        envelope = record.envelope
+        missed = 0
+        if envelope.writer:
+            sender = (envelope.writer, envelope.subject)
+            new, missed = sequence_outcome(self._writers.get(sender, 0), envelope.sequence)
+            if not new:
+                return Outcome(DUPLICATE)
+            self._writers[sender] = envelope.sequence
+        refusal = None if event is None else self._fold(envelope.subject, envelope.time_ms, event)
+        return Outcome(APPLIED, "", missed) if refusal is None else Outcome(REFUSED, refusal, missed)
+
+    def deleted_ids(self) -> list[str]:
+        """Ids of the experiments in the bin."""
+        return [x.experiment_id for x in list(self.experiments.values()) if x.lifecycle == DELETED]
+
+    def _fold(self, experiment_id: str, time_ms: int, event: e.Event) -> str | None:
+        """Change the state, or say why the event is refused."""
+        if isinstance(event, e.ExperimentCreated):
+            return self._create(experiment_id, time_ms, event)
+        before = self.experiments.get(experiment_id)
+        if before is None:
+            return f"No Experiment with id={experiment_id} exists"
+        match event:
+            case e.ExperimentRenamed():
+                holder = self.by_name.get(event.name)
+                if holder is not None and holder.experiment_id != experiment_id:
+                    return _taken(event.name)
+                after = replace(before, name=event.name)
+            case e.ExperimentTagsSet():
+                after = replace(before, tags={**before.tags, **event.tags})
+            case e.ExperimentTagsDeleted():
+                after = replace(before, tags={k: v for k, v in before.tags.items() if k not in event.keys})
+            case e.ExperimentDeleted():
+                after = replace(before, lifecycle=DELETED)
+            case e.ExperimentRestored():
+                after = replace(before, lifecycle=ACTIVE)
+            case _:
+                return None
+        self._put(before, replace(after, last_update_time_ms=time_ms))
+        return None
+
+    def _create(self, experiment_id: str, time_ms: int, event: e.ExperimentCreated) -> str | None:
+        if event.name in self.by_name:
+            return None if event.if_absent else _taken(event.name)
+        if experiment_id in self.experiments:
+            # Its id was computed from a name the experiment no longer has. A trainer that only needs it to exist finds
+            # it under its new name; a command has to choose another id.
+            return None if event.if_absent else f"the id {experiment_id} is taken"
+        location = event.artifact_location or f"mlflow-artifacts:/{experiment_id}"
+        self._put(None, Experiment(experiment_id, event.name, location, time_ms, time_ms, ACTIVE, event.tags))
+        return None
+
+    def _put(self, before: Experiment | None, after: Experiment) -> None:
+        if before is not None and before.name != after.name:
+            del self.by_name[before.name]
+        self.experiments[after.experiment_id] = after
+        self.by_name[after.name] = after
+
+
+def _taken(name: str) -> str:
+    return f"Experiment(name={name}) already exists."

@@ -1,0 +1,51 @@
+"""How far a fold or a view has come, and a way to wait for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from headrace.ingest.log import Partition
+
+
+class Watermark:
+    """Offsets to read next, a partition; only ever rising. Any thread may wait, one advances."""
+
+    def __init__(self, offsets: Mapping[Partition, int]) -> None:
+        self._lock = threading.Lock()
+        self._offsets = dict(offsets)
+        self._waiting: list[tuple[Mapping[Partition, int], Future[None]]] = []
+
+    def offsets(self) -> dict[Partition, int]:
+        """Where it stands."""
+        with self._lock:
+            return dict(self._offsets)
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether anyone waits."""
+        return bool(self._waiting)
+
+    def advance(self, offsets: Mapping[Partition, int]) -> None:
+        """Move on, and wake those whose wait is over."""
+        with self._lock:
+            self._offsets.update(offsets)
+            over = [future for target, future in self._waiting if self._reached(target)]
+            self._waiting = [(t, f) for t, f in self._waiting if not f.done() and not self._reached(t)]
+        for future in over:
+            if future.set_running_or_notify_cancel():
+                future.set_result(None)
+
+    def reached(self, target: Mapping[Partition, int]) -> Future[None]:
+        """A future that is done when every partition of the target has been reached; cancel it to stop waiting."""
+        future: Future[None] = Future()
+        with self._lock:
+            if self._reached(target):
+                future.set_result(None)
+            else:
+                self._waiting.append((target, future))
+        return future
+
+    def _reached(self, target: Mapping[Partition, int]) -> bool:
+        return all(self._offsets.get(partition, 0) >= offset for partition, offset in target.items())
