@@ -1,0 +1,259 @@
+"""The live feed: which runs have changed, told to every open page as server-sent events. Nothing polls."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from headrace.api.errors import unavailable
+from headrace.api.services import services
+from headrace.processors.engine import Engine
+from headrace.processors.views import ViewsUnavailable
+
+router = APIRouter(tags=["live"])
+
+INTERVAL_S = 0.2
+"""The shortest time between two messages to a subscriber."""
+HEARTBEAT_S = 15.0
+SUBSCRIBERS_MAX = 200
+RUN_IDS_MAX = 1000
+"""So many changed runs are told by name; beyond, the message says that all may have changed."""
+_PENDING_MAX = 20_000
+_EXPERIMENTS_KNOWN_MAX = 100_000
+
+_ALL = b'event: changed\ndata: {"all":true}\n\n'
+_HELLO = b"retry: 1000\n: connected\n\n"
+_HEARTBEAT = b": heartbeat\n\n"
+
+
+class LiveFull(Exception):
+    """There are as many subscribers as the feed serves."""
+
+
+class Experiments(Protocol):
+    """Tells which experiment a run belongs to."""
+
+    def __call__(self, run_ids: list[str]) -> dict[str, str]:
+        """The experiment of each run that is known. May block on I/O."""
+        ...
+
+
+class Subscription:
+    """One open page: what has changed for it since it was last told."""
+
+    def __init__(self, experiment_ids: frozenset[str], run_ids_max: int) -> None:
+        """experiment_ids: whose runs it wants to hear of; empty for all."""
+        self.experiment_ids = experiment_ids
+        self._run_ids_max = run_ids_max
+        self._changed: set[str] = set()
+        self._all = False
+        self._woken = asyncio.Event()
+        self._closed = False
+
+    def tell(self, run_ids: set[str], *, everything: bool = False) -> None:
+        """These runs have changed; everything: more than can be named have."""
+        if everything or len(self._changed) + len(run_ids) > self._run_ids_max:
+            self._all = True
+            self._changed.clear()
+        elif not self._all:
+            self._changed |= run_ids
+        self._woken.set()
+
+    def end(self) -> None:
+        """No more messages."""
+        self._closed = True
+        self._woken.set()
+
+    async def messages(self, interval_s: float, heartbeat_s: float) -> AsyncIterator[bytes]:
+        """Server-sent events until the end: at most one in interval_s, at least a comment every heartbeat_s."""
+        yield _HELLO
+        while not self._closed:
+            try:
+                await asyncio.wait_for(self._woken.wait(), heartbeat_s)
+            except TimeoutError:
+                yield _HEARTBEAT
+                continue
+            if self._closed:
+                return
+            yield self._taken()
+            await self._pause(interval_s)
+
+    async def _pause(self, interval_s: float) -> None:
+        """Let changes come together; an end cuts it short."""
+        deadline = asyncio.get_running_loop().time() + interval_s
+        while not self._closed and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left, 0.05))
+
+    def _taken(self) -> bytes:
+        self._woken.clear()
+        everything, self._all = self._all, False
+        changed, self._changed = self._changed, set()
+        if everything:
+            return _ALL
+        return b"event: changed\ndata: " + msgspec.json.encode({"run_ids": sorted(changed)}) + b"\n\n"
+
+
+class Live:
+    """Fans out what the engine says has changed. start() on the event loop; close() from any thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        experiments: Experiments | None = None,
+        *,
+        interval_s: float = INTERVAL_S,
+        heartbeat_s: float = HEARTBEAT_S,
+        subscribers_max: int = SUBSCRIBERS_MAX,
+        run_ids_max: int = RUN_IDS_MAX,
+    ) -> None:
+        """experiments: tells whose runs they are; by default the engine's run states are asked."""
+        self._engine = engine
+        self._experiments = experiments or _experiments_of(engine)
+        self._interval_s = interval_s
+        self._heartbeat_s = heartbeat_s
+        self._subscribers_max = subscribers_max
+        self._run_ids_max = run_ids_max
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscriptions: set[Subscription] = set()
+        self._known: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
+        self._pending: set[str] = set()
+        self._overflow = False
+        self._scheduled = False
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen to the engine."""
+        self._loop = asyncio.get_running_loop()
+        self._engine.listeners.append(self._on_changed)
+
+    def close(self) -> None:
+        """End every subscription, so that open connections do not hold up the server's end. Safe in a signal handler."""
+        self._closed = True
+        if self._on_changed in self._engine.listeners:
+            self._engine.listeners.remove(self._on_changed)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end_all)
+
+    @property
+    def subscribers(self) -> int:
+        """How many pages are listening."""
+        return len(self._subscriptions)
+
+    def subscribe(self, experiment_ids: frozenset[str] = frozenset()) -> Subscription:
+        """A new subscription; unsubscribe it. On the event loop. Raises LiveFull."""
+        if self._closed or len(self._subscriptions) >= self._subscribers_max:
+            raise LiveFull(f"The live feed has its {self._subscribers_max} subscribers, or the server is stopping.")
+        subscription = Subscription(experiment_ids, self._run_ids_max)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        subscription.end()
+        self._subscriptions.discard(subscription)
+
+    async def messages(self, subscription: Subscription) -> AsyncIterator[bytes]:
+        """What to send to a subscriber; unsubscribes it at the end."""
+        try:
+            async for message in subscription.messages(self._interval_s, self._heartbeat_s):
+                yield message
+        finally:
+            self.unsubscribe(subscription)
+
+    # --- from the store thread to the loop ----------------------------------------------------------------------------
+
+    def _on_changed(self, run_ids: set[str]) -> None:
+        """Called by the engine on its store thread: never waits, never raises."""
+        loop = self._loop
+        if not run_ids or loop is None or not self._subscriptions or self._closed:
+            return
+        with self._lock:
+            if len(self._pending) + len(run_ids) > _PENDING_MAX:
+                self._overflow = True
+                self._pending.clear()
+            elif not self._overflow:
+                self._pending |= run_ids
+            if self._scheduled:
+                return
+            self._scheduled = True
+        try:
+            loop.call_soon_threadsafe(self._begin_telling)
+        except RuntimeError:  # The loop has been closed: nobody listens any more.
+            return
+
+    def _begin_telling(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._tell())
+
+    async def _tell(self) -> None:
+        with self._lock:
+            changed, self._pending = self._pending, set()
+            overflow, self._overflow = self._overflow, False
+            self._scheduled = False
+        if not overflow and any(subscription.experiment_ids for subscription in self._subscriptions):
+            try:
+                await self._learn(changed)
+            except ViewsUnavailable:
+                overflow = True
+        for subscription in list(self._subscriptions):
+            wanted = changed
+            if subscription.experiment_ids:
+                wanted = {one for one in changed if self._known.get(one) in subscription.experiment_ids}
+            if wanted or overflow:
+                subscription.tell(wanted, everything=overflow)
+
+    async def _learn(self, run_ids: set[str]) -> None:
+        """Find out which experiments these runs belong to, where that is not known yet. It never changes."""
+        unknown = [run_id for run_id in run_ids if run_id not in self._known]
+        if unknown:
+            self._known.update(await run_in_threadpool(self._experiments, unknown))
+        while len(self._known) > _EXPERIMENTS_KNOWN_MAX:
+            self._known.popitem(last=False)
+
+    def _end_all(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.end()
+
+
+def _experiments_of(engine: Engine) -> Experiments:
+    def experiments(run_ids: list[str]) -> dict[str, str]:
+        found = {}
+        for run_id in run_ids:
+            state = engine.cached_run(run_id) or engine.stored_run(run_id)
+            if state is not None and state.experiment_id:
+                found[run_id] = state.experiment_id
+        return found
+
+    return experiments
+
+
+@router.get(
+    "/api/headrace/v1/live",
+    summary="Which runs have changed, as server-sent events",
+    responses={200: {"content": {"text/event-stream": {}}}, 503: {"description": "Too many subscribers"}},
+)
+async def get_live(
+    request: Request,
+    experiment_ids: list[str] = Query(default=[], description="Repeated or comma-separated; none for all"),
+) -> Response:
+    """`event: changed` with `{"run_ids": […]}`, or `{"all": true}` when they are too many to name."""
+    live = services(request).live
+    wanted = frozenset(part for given in experiment_ids for part in given.split(",") if part)
+    try:
+        subscription = live.subscribe(wanted)
+    except LiveFull as error:
+        raise unavailable(str(error)) from None
+    return StreamingResponse(
+        live.messages(subscription),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
