@@ -1,0 +1,110 @@
+"""What surrounds a run: user, host, program, git commit, installed packages. Slow facts come from a thread."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import platform
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+GIT_TIMEOUT_S = 2.0
+
+
+@functools.cache
+def user() -> str:
+    """The name of the user who runs this process; empty when the machine does not say."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
+
+
+def entry_point() -> str:
+    """The program this process runs: a script's path, `-m module`, or the interpreter."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and getattr(spec, "name", None):
+        return f"-m {spec.name}"
+    script = sys.argv[0] if sys.argv else ""
+    return script if script not in ("", "-c") else Path(sys.executable).name
+
+
+def quick_tags() -> dict[str, str]:
+    """Tags every run starts with: known without asking another process."""
+    script = sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c") else entry_point()
+    return {
+        "mlflow.user": user(),
+        "mlflow.source.name": script,
+        "mlflow.source.type": "LOCAL",
+        "headrace.host": socket.gethostname(),
+        "headrace.python": platform.python_version(),
+        "headrace.entry_point": entry_point(),
+        # sys.platform and os.uname read nothing from disk; platform.platform() starts by looking into the interpreter.
+        "headrace.platform": " ".join((os.uname().sysname, os.uname().release, os.uname().machine)),
+        "headrace.pid": str(os.getpid()),
+    }
+
+
+def git_tags(folder: Path) -> dict[str, str]:
+    """Commit, branch, remote and whether anything is uncommitted, of the repository around a folder; none: empty."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return {}
+    tags = {"mlflow.source.git.commit": commit}
+    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
+    if branch and branch != "HEAD":
+        tags["mlflow.source.git.branch"] = branch
+    remote = _git(folder, "config", "--get", "remote.origin.url")
+    if remote:
+        tags["mlflow.source.git.repoURL"] = _without_password(remote)
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    if status is not None:
+        tags["mlflow.source.git.dirty"] = "true" if status else "false"
+    return tags
+
+
+def source_folder() -> Path:
+    """Where the program lies, or the working directory for one that has no file."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(main).resolve().parent if main else Path.cwd()
+
+
+def requirements() -> str:
+    """The installed packages, one `name==version` a line, below comments that name interpreter and machine."""
+    versions = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"] if distribution.metadata else None
+        if name:
+            versions.setdefault(name.lower(), f"{name}=={distribution.version}")
+    head = f"# Python {platform.python_version()} on {platform.platform()}\n"
+    return head + "".join(f"{line}\n" for _, line in sorted(versions.items()))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says, or None when it fails, is not there or takes too long."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            timeout=GIT_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
+
+
+def _without_password(url: str) -> str:
+    """A remote's address without the credentials some put in it."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

@@ -1,0 +1,255 @@
+"""Where events go: the transport protocol, its errors, and the two targets of this version."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+from headrace.ingest import events
+from headrace.ingest.codec import Malformed, UnknownType, decode_event, encode_event
+from headrace.ingest.envelope import Envelope
+from headrace.ingest.limits import DEFAULT_EXPERIMENT_ID
+from headrace.ingest.log import LogError, Partition
+from headrace.ingest.sqlite import SqliteLog
+from headrace.ingest.topics import RUNS
+from headrace.sdk.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+FRAMES = "application/vnd.headrace.frames"
+EVENTS_PATH = "/api/headrace/v1/events"
+_BLOCK = 1024 * 1024
+
+
+class Unavailable(Exception):
+    """The target cannot take it now; trying again may succeed. The message says why."""
+
+
+class Refused(Exception):
+    """The target will never take this; the message is its reason."""
+
+
+class TooLarge(Exception):
+    """The request was longer than the target takes."""
+
+
+class Receipt(NamedTuple):
+    """What became of a request that is durable now. rejected: index of the frame and reason, a pair each."""
+
+    accepted: int
+    rejected: Sequence[tuple[int, str]] = ()
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file that waits in the spool. number counts from 1; file is its name there; segment and offset say which events
+    must be acknowledged before it is stored."""
+
+    number: int
+    run_id: str
+    experiment_id: str
+    path: str
+    file: str
+    size: int
+    segment: int = 1
+    offset: int = 0
+
+
+class Transport(Protocol):
+    """Takes frames and artifacts to a target. Used by one thread for each of both."""
+
+    def send(self, frames: bytes, items: Sequence[Envelope | Malformed]) -> Receipt:
+        """Make whole frames durable at the target; items are the same, decoded.
+
+        Raises Unavailable, Refused (all of them), TooLarge.
+        """
+        ...
+
+    def put_artifact(self, artifact: Artifact, file: Path) -> None:
+        """Store a file. Storing it again changes nothing. Raises Unavailable, Refused."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+def is_http(uri: str) -> bool:
+    """Whether the target is a server."""
+    return uri.startswith(("http://", "https://"))
+
+
+def folder_of(uri: str) -> Path:
+    """The folder a tracking URI names. Raises BadSetting when it names none."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost"):
+            raise BadSetting(f"{uri} names another host; a folder target is local")
+        return Path(unquote(parts.path)).absolute()
+    if parts.scheme and "://" in uri:
+        raise BadSetting(
+            f"{uri} has the unknown scheme {parts.scheme}; use http(s)://host:port, file:///folder or a path"
+        )
+    return Path(uri).expanduser().absolute()
+
+
+def check_target(uri: str) -> str:
+    """The tracking URI in its normal form (folders absolute), so that it means the same in `sync`. Raises BadSetting."""
+    if is_http(uri):
+        if not urlsplit(uri).hostname:
+            raise BadSetting(f"{uri} names no host")
+        return uri.rstrip("/")
+    if uri.startswith("kafka:"):
+        raise BadSetting(f"{uri}: the kafka:// target is not in this version yet; use a server or a local folder")
+    return str(folder_of(uri))
+
+
+def open_transport(uri: str, settings: Settings) -> Transport:
+    """The transport for a checked tracking URI. Raises Unavailable when its log cannot be opened now."""
+    return HttpTransport(uri, settings) if is_http(uri) else FolderTransport(Path(uri))
+
+
+class HttpTransport:
+    """A Headrace server."""
+
+    def __init__(self, uri: str, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
+        # Imported here, in the shipper's thread: `import headrace` in a trainer should not pay for it.
+        import httpx
+
+        self._httpx = httpx
+        self._uri = uri
+        timeout = httpx.Timeout(settings.request_timeout_s, connect=settings.connect_timeout_s)
+        self._client = httpx.Client(timeout=timeout, transport=transport, headers={"user-agent": "headrace-sdk"})
+
+    def send(self, frames: bytes, items: Sequence[Envelope | Malformed]) -> Receipt:
+        response = self._request("POST", self._uri + EVENTS_PATH, content=frames, headers={"content-type": FRAMES})
+        try:
+            answer = response.json()
+            rejected = [(int(item["index"]), str(item["reason"])) for item in answer.get("rejected", ())]
+            return Receipt(int(answer["accepted"]), rejected)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unavailable(f"{self._uri} gave an answer that is not a Headrace server's") from error
+
+    def put_artifact(self, artifact: Artifact, file: Path) -> None:
+        digest = sha256_of(file)
+        url = f"{self._uri}/api/headrace/v1/runs/{quote(artifact.run_id)}/artifacts/{quote(artifact.path)}"
+        headers = {
+            "x-headrace-sha256": digest,
+            "content-length": str(file.stat().st_size),
+            "content-type": mimetypes.guess_type(artifact.path)[0] or "application/octet-stream",
+        }
+        self._request("PUT", url, content=_blocks(file), headers=headers)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, url, **arguments)
+        except (self._httpx.HTTPError, self._httpx.InvalidURL, OSError) as error:
+            raise Unavailable(f"{self._uri}: {type(error).__name__}: {error}") from error
+        if response.is_success:
+            return response
+        reason = f"{self._uri} answered {response.status_code}: {response.text[:500]}"
+        if response.status_code == 413:
+            raise TooLarge(reason)
+        # Only what condemns the data itself is final. 401, 403, 404, 408, 429 and the like speak of the way there
+        # (a proxy, a token, a server that starts), and trying again may succeed.
+        if response.status_code in (400, 409, 415, 422):
+            raise Refused(reason)
+        raise Unavailable(reason)
+
+
+class FolderTransport:
+    """A local data folder with no server: straight to its log, artifacts beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            self._log = SqliteLog(folder / "log.db")
+        except LogError as error:
+            raise Unavailable(str(error)) from error
+        self._experiment_of: dict[str, str] = {}
+        self._scanned = 0
+
+    def send(self, frames: bytes, items: Sequence[Envelope | Malformed]) -> Receipt:
+        good = [item for item in items if isinstance(item, Envelope)]
+        bad = [(index, str(item)) for index, item in enumerate(items) if not isinstance(item, Envelope)]
+        try:
+            self._log.append(good)
+        except LogError as error:
+            raise Unavailable(str(error)) from error
+        return Receipt(len(good), bad)
+
+    def put_artifact(self, artifact: Artifact, file: Path) -> None:
+        experiment_id = artifact.experiment_id or self._find_experiment(artifact.run_id)
+        target = self._folder / "artifacts" / experiment_id / artifact.run_id / "artifacts" / artifact.path
+        digest = hashlib.sha256()
+        temporary = target.with_name(f".{artifact.file}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as copy:
+                for block in _blocks(file):
+                    digest.update(block)
+                    copy.write(block)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.replace(temporary, target)
+        except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+            temporary.unlink(missing_ok=True)
+            raise Refused(f"{artifact.path} clashes with another artifact: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"cannot write {target}: {error}") from error
+        media_type = mimetypes.guess_type(artifact.path)[0] or ""
+        event = events.ArtifactLogged(artifact.path, artifact.size, digest.hexdigest(), media_type)
+        # Not of the writer's sequence: it is made here. Saying it twice changes nothing.
+        envelope = Envelope(
+            f"artifact:{artifact.file}", "headrace.run.artifact-logged", "sdk/folder",
+            artifact.run_id, int(target.stat().st_mtime_ns // 1_000_000), encode_event(event),
+        )  # fmt: skip
+        try:
+            self._log.append([envelope])
+        except LogError as error:
+            raise Unavailable(str(error)) from error
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _find_experiment(self, run_id: str) -> str:
+        """The experiment of a run of which this process only knows the id."""
+        partition = Partition(RUNS, 0)
+        while run_id not in self._experiment_of:
+            try:
+                records = self._log.read(partition, self._scanned, 10_000, 64 * 1024**2)
+            except LogError as error:
+                raise Unavailable(str(error)) from error
+            if not records:
+                return DEFAULT_EXPERIMENT_ID
+            for record in records:
+                self._scanned = record.position.offset + 1
+                if record.envelope.type == "headrace.run.created":
+                    try:
+                        event = decode_event(record.envelope)
+                    except (Malformed, UnknownType):
+                        continue
+                    assert isinstance(event, events.RunCreated)
+                    self._experiment_of.setdefault(record.envelope.subject, event.experiment_id)
+        return self._experiment_of[run_id]
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex, read in blocks."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    with open(file, "rb") as opened:
+        while block := opened.read(_BLOCK):
+            yield block
