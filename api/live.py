@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -129,7 +129,7 @@ class Live:
         self._overflow = False
         self._scheduled = False
         self._closed = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to listen to the engine."""
@@ -137,7 +137,7 @@ class Live:
         self._engine.listeners.append(self._on_changed)
 
     def close(self) -> None:
-        """End every subscription, so that open connections do not hold up the server's end. Safe in a signal handler."""
+        """End every subscription, so that open pages do not hold up the server's end. Safe in a signal handler."""
         self._closed = True
         if self._on_changed in self._engine.listeners:
             self._engine.listeners.remove(self._on_changed)
@@ -192,7 +192,9 @@ class Live:
             return
 
     def _begin_telling(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._tell())
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _tell(self) -> None:
         with self._lock:
@@ -243,11 +245,11 @@ def _experiments_of(engine: Engine) -> Experiments:
 )
 async def get_live(
     request: Request,
-    experiment_ids: list[str] = Query(default=[], description="Repeated or comma-separated; none for all"),
+    experiment_ids: Annotated[list[str] | None, Query(description="Repeated or comma-separated; none for all")] = None,
 ) -> Response:
     """`event: changed` with `{"run_ids": […]}`, or `{"all": true}` when they are too many to name."""
     live = services(request).live
-    wanted = frozenset(part for given in experiment_ids for part in given.split(",") if part)
+    wanted = frozenset(part for given in experiment_ids or () for part in given.split(",") if part)
     try:
         subscription = live.subscribe(wanted)
     except LiveFull as error:
