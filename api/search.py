@@ -61,9 +61,11 @@ def runs_query(
     numbers come before NaN and what is missing comes last in both directions; then newest start; then run_id.
     """
     compiler = _RunCompiler(list(deleted_experiment_ids))
-    conditions = [f"r.experiment_id IN {compiler.bind('experiments', list(experiment_ids))}"]
+    deleted = set(deleted_experiment_ids) if view == "ACTIVE_ONLY" else set()
+    experiments = [x for x in experiment_ids if x not in deleted]
+    conditions = [f"r.experiment_id IN {compiler.bind('experiments', experiments)}"]
     if view != "ALL":
-        conditions.append(compiler.deleted() if view == "DELETED_ONLY" else f"NOT {compiler.deleted()}")
+        conditions.append("r.lifecycle != 'deleted'" if view == "ACTIVE_ONLY" else compiler.deleted())
     if expression is not None:
         conditions.append(compiler.condition(expression))
     ordering = [term for clause in order for term in compiler.ordering(clause)]
