@@ -37,7 +37,7 @@ class _Tee:
             self.write(line)
 
     def take(self, everything: bool) -> list[tuple[str, str]]:
-        """What was written, in blocks of whole lines where possible; an unfinished line stays unless everything goes."""
+        """What was written, in blocks of whole lines where possible; an unfinished line may stay."""
         with self._lock:
             text = "".join(self._parts)
             cut = len(text) if everything or len(text) >= TEXT_CHARS_MAX else text.rfind("\n") + 1

@@ -31,7 +31,7 @@ class ExtraPoint(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """frames: to be written in this order. marks: entries that are no data, to be handled once the frames are written."""
+    """frames: to be written in this order. marks: entries without data, to be handled once those are written."""
 
     frames: list[bytes]
     marks: list[Entry]

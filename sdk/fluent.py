@@ -119,7 +119,7 @@ def set_experiment_tags(tags: Mapping[str, Any]) -> None:
     try:
         cleaned = _clean_tags(tags, EXPERIMENT_TAG_VALUE_CHARS_MAX)
         if cleaned:
-            process.pipeline().event(_experiment_id(), events.ExperimentTagsSet(cleaned))
+            process.pipeline().event(active_experiment_id(), events.ExperimentTagsSet(cleaned))
     except Exception as error:
         _swallow("set_experiment_tags", error)
 
@@ -133,7 +133,7 @@ def _ensure_experiment(name: str, tags: dict[str, str]) -> str:
     return experiment_id
 
 
-def _experiment_id() -> str:
+def active_experiment_id() -> str:
     """The active experiment's id: as set, else by environment, else the default."""
     if _active_experiment_id is None:
         settings = process.settings()
@@ -191,7 +191,7 @@ def start_run(
         if all_tags:
             pipeline.event(resumed, events.AttributesLogged(tags=all_tags), start_ms)
     else:
-        experiment_id = str(experiment_id) if experiment_id is not None else _experiment_id()
+        experiment_id = str(experiment_id) if experiment_id is not None else active_experiment_id()
         parent = parent_run_id or (stack[-1].info.run_id if stack else None)
         name = text_of("tag", "mlflow.runName", run_name or friendly_name(), TAG_VALUE_CHARS_MAX)
         all_tags = {**environment.quick_tags(), **recorder.known_tags(), "mlflow.runName": name, **all_tags}

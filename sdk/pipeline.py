@@ -21,6 +21,7 @@ from headrace.sdk.buffer import ARTIFACT, EVENT, FLUSH, Buffer, Entry
 from headrace.sdk.settings import Settings
 from headrace.sdk.shipper import Backoff, Shipper
 from headrace.sdk.spool import Spool, SpoolPosition, SpoolUnavailable
+from headrace.sdk.sync import Adoption
 from headrace.sdk.transport import Transport, open_transport
 from headrace.sdk.version import VERSION
 
@@ -70,6 +71,7 @@ class Pipeline:
         open_target = transport or (lambda: open_transport(settings.tracking_uri, settings))
         self.shipper = Shipper(self.spool, settings, open_target)
         self.artifacts = ArtifactShipper(self.stage, self.spool, self.shipper.changed, settings, open_target)
+        self._adoption = Adoption(settings, socket.gethostname(), self.directory)
         self._heartbeats: dict[str, float] = {}
         self._pending: tuple[bytes, list[Entry], int] | None = None
         self._created = False
@@ -107,12 +109,12 @@ class Pipeline:
         """Wait until the target has everything put before this call (when offline: until the spool has it)."""
         if not self._running:
             return True
-        deadline_s = time.monotonic() + (1e9 if timeout_s is None else timeout_s)
+        deadline_s = time.monotonic() + (1e6 if timeout_s is None else timeout_s)
         mark = _Mark()
         if not self.buffer.put("", FLUSH, 0, mark):
             return False
         self.buffer.wake.set()
-        if not mark.written.wait(min(max(0.0, deadline_s - time.monotonic()), threading.TIMEOUT_MAX)):
+        if not mark.written.wait(max(0.0, deadline_s - time.monotonic())):
             return False
         if self.settings.offline:
             return True
@@ -122,7 +124,7 @@ class Pipeline:
         ) and self.artifacts.wait_for(mark.artifacts, min(deadline_s, time.monotonic() + 1e6))
 
     def forget(self) -> None:
-        """In a forked child: the pipeline is the parent's; hold nothing of it open that the parent's end should free."""
+        """In a forked child: the pipeline is the parent's; close what the parent's end should free."""
         self._closed = True
         self.buffer.limit = 2**62
         self._heartbeats.clear()
@@ -151,6 +153,7 @@ class Pipeline:
             shipped = self.shipper.wait_for(self.spool.end, deadline_s)
             if shipped:
                 self.artifacts.wait_for(self.artifacts.recorded, deadline_s)
+        self._adoption.stop(0.0)
         stopped = self.artifacts.stop(max(0.05, deadline_s - time.monotonic()))
         stopped &= self.shipper.stop(max(0.05, deadline_s - time.monotonic()))
         return self._leave(stopped)
@@ -192,6 +195,8 @@ class Pipeline:
                 if not self.settings.offline:
                     self.shipper.start()
                     self.artifacts.start()
+                    if self.settings.adopt_orphans:
+                        self._adoption.start()
             except RuntimeError as error:  # the interpreter is shutting down
                 logger.warning("cannot start logging: %s", error)
             self._running = True

@@ -75,8 +75,8 @@ class Process:
 
     def flush(self, timeout_s: float | None) -> bool:
         """Flush all pipelines; True when all is acknowledged."""
-        deadline_s = time.monotonic() + (1e9 if timeout_s is None else timeout_s)
-        return all([one.flush(max(0.0, deadline_s - time.monotonic())) for one in self.pipelines()])
+        deadline_s = time.monotonic() + (1e6 if timeout_s is None else timeout_s)
+        return all(one.flush(max(0.0, deadline_s - time.monotonic())) for one in self.pipelines())
 
     def close(self) -> None:
         """End runs, ship what can be shipped within exit_timeout_s, and say what stays behind. May be called again."""

@@ -164,6 +164,15 @@ class Spool:
         """Bytes of the segments on disk."""
         return self._bytes
 
+    def bytes_left(self) -> int:
+        """Bytes between what is acknowledged and the end. Raises OSError."""
+        total = 0
+        for segment in self._segments():
+            if self._acked.segment <= segment <= self._end.segment:
+                size = self._end.offset if segment == self._end.segment else self._path(segment).stat().st_size
+                total += size - (self._acked.offset if segment == self._acked.segment else 0)
+        return total
+
     def append(self, frames: bytes) -> SpoolPosition:
         """Write whole frames behind the last; when it returns they survive a crash. All of them or nothing.
 
@@ -290,6 +299,13 @@ class Spool:
 
     def _segments(self) -> list[int]:
         return sorted(int(path.stem) for path in self.directory.glob("*.seg") if path.stem.isdigit())
+
+    def _size(self, segment: int) -> int:
+        """Bytes of a segment; 0 when it is gone."""
+        try:
+            return self._path(segment).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _path(self, segment: int) -> Path:
         return self.directory / f"{segment:08d}.seg"

@@ -100,7 +100,7 @@ def folder_of(uri: str) -> Path:
 
 
 def check_target(uri: str) -> str:
-    """The tracking URI in its normal form (folders absolute), so that it means the same in `sync`. Raises BadSetting."""
+    """The tracking URI in its normal form: folders absolute, so that `sync` finds them. Raises BadSetting."""
     if is_http(uri):
         if not urlsplit(uri).hostname:
             raise BadSetting(f"{uri} names no host")

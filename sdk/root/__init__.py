@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from headrace.sdk import data
+from headrace.sdk.data import log_input, log_inputs
+from headrace.sdk.files import (
+    log_artifact,
+    log_artifacts,
+    log_dict,
+    log_figure,
+    log_image,
+    log_table,
+    log_text,
+)
 from headrace.sdk.fluent import (
     active_run,
     create_experiment,
@@ -23,32 +34,64 @@ from headrace.sdk.fluent import (
     set_tracking_uri,
     start_run,
 )
+from headrace.sdk.reader import (
+    ReadFailed,
+    download_artifacts,
+    get_artifact_uri,
+    get_experiment_by_name,
+    get_metric_history,
+    get_run,
+    list_artifacts,
+    search_experiments,
+    search_runs,
+)
 from headrace.sdk.run import ActiveRun, Experiment, Run, RunActive, RunData, RunInfo
 from headrace.sdk.settings import BadSetting, Settings
+from headrace.sdk.sync import SyncReport, sync
 from headrace.sdk.version import VERSION as __version__
 
 __all__ = [
     "ActiveRun",
     "BadSetting",
     "Experiment",
+    "ReadFailed",
     "Run",
     "RunActive",
     "RunData",
     "RunInfo",
     "Settings",
+    "SyncReport",
     "__version__",
     "active_run",
     "create_experiment",
+    "data",
     "delete_tag",
+    "download_artifacts",
     "end_run",
     "flush",
+    "get_artifact_uri",
+    "get_experiment_by_name",
+    "get_metric_history",
+    "get_run",
     "get_tracking_uri",
     "init",
     "last_active_run",
+    "list_artifacts",
+    "log_artifact",
+    "log_artifacts",
+    "log_dict",
+    "log_figure",
+    "log_image",
+    "log_input",
+    "log_inputs",
     "log_metric",
     "log_metrics",
     "log_param",
     "log_params",
+    "log_table",
+    "log_text",
+    "search_experiments",
+    "search_runs",
     "set_experiment",
     "set_experiment_tag",
     "set_experiment_tags",
@@ -56,4 +99,5 @@ __all__ = [
     "set_tags",
     "set_tracking_uri",
     "start_run",
+    "sync",
 ]

@@ -1,0 +1,426 @@
+"""Reading back: runs, experiments, metric histories and artifacts, from a server or from a folder.
+
+A folder has no views of its own, so a read of one needs a server on it: the one that runs, or one of our own that is
+started for the rest of this process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import posixpath
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from headrace.ingest.limits import artifact_path_fault
+from headrace.sdk.fluent import active_experiment_id, active_run, current_run_id
+from headrace.sdk.process import process
+from headrace.sdk.run import Experiment, Run, RunData, RunInfo
+from headrace.sdk.transport import is_http
+
+if TYPE_CHECKING:
+    import httpx
+    import pandas as pd
+    import pyarrow as pa
+
+logger = logging.getLogger("headrace")
+
+FLUSH_TIMEOUT_S = 5.0
+SERVER_START_TIMEOUT_S = 60.0
+_PAGE = 1000
+ACTIVE_ONLY, DELETED_ONLY, ALL = 1, 2, 3
+_VIEWS = {1: "ACTIVE_ONLY", 2: "DELETED_ONLY", 3: "ALL"}
+
+
+class ReadFailed(Exception):
+    """The server did not answer a read as asked; the message is its own, status its HTTP status (0: no answer)."""
+
+    def __init__(self, message: str, status: int = 0, error_code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_code = error_code
+
+
+class Reader:
+    """Reads from one server."""
+
+    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+        import httpx  # not at import time: a trainer that only logs does without
+
+        self._httpx = httpx
+        self._url = url.rstrip("/")
+        self._client = client or httpx.Client(timeout=httpx.Timeout(60.0, connect=5.0))
+
+    def runs(
+        self, experiment_ids: Sequence[str], filter_string: str, view: str, max_results: int, order_by: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        """Runs in MLflow's JSON, page by page."""
+        token = None
+        left = max_results
+        while left > 0:
+            body: dict[str, Any] = {
+                "experiment_ids": list(experiment_ids),
+                "filter": filter_string,
+                "run_view_type": view,
+                "max_results": min(left, _PAGE),
+                "order_by": list(order_by),
+            }
+            if token:
+                body["page_token"] = token
+            answer = self.call("POST", "/api/2.0/mlflow/runs/search", json=body)
+            page = answer.get("runs", [])
+            yield from page
+            left -= len(page)
+            token = answer.get("next_page_token")
+            if not token:
+                return
+
+    def experiments(
+        self, filter_string: str, view: str, max_results: int, order_by: Sequence[str]
+    ) -> Iterator[Experiment]:
+        """Experiments, page by page."""
+        token = None
+        left = max_results
+        while left > 0:
+            body: dict[str, Any] = {"filter": filter_string, "view_type": view, "max_results": min(left, _PAGE)}
+            body["order_by"] = list(order_by)
+            if token:
+                body["page_token"] = token
+            answer = self.call("POST", "/api/2.0/mlflow/experiments/search", json=body)
+            page = answer.get("experiments", [])
+            yield from map(_experiment, page)
+            left -= len(page)
+            token = answer.get("next_page_token")
+            if not token:
+                return
+
+    def experiment_by_name(self, name: str) -> Experiment | None:
+        """The experiment of this name, or None."""
+        try:
+            answer = self.call("GET", "/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": name})
+        except ReadFailed as error:
+            if error.status == 404:
+                return None
+            raise
+        return _experiment(answer["experiment"])
+
+    def run(self, run_id: str) -> Run:
+        """One run."""
+        return _run(self.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": run_id})["run"])
+
+    def metric_history(self, run_id: str, key: str) -> pa.Table:
+        """All points of one metric of one run, in the order of the log."""
+        import pyarrow.ipc
+
+        response = self._response("GET", "/api/headrace/v1/metrics/history", params={"run_id": run_id, "key": key})
+        return pyarrow.ipc.open_stream(response.content).read_all()
+
+    def artifacts(self, run_id: str, path: str | None) -> list[dict[str, Any]]:
+        """Files and folders right below a path of a run's artifacts, as `path`, `is_dir`, `file_size`."""
+        params = {"run_id": run_id, **({"path": path} if path else {})}
+        files: list[dict[str, Any]] = self.call("GET", "/api/2.0/mlflow/artifacts/list", params=params).get("files", [])
+        return files
+
+    def download(self, run_id: str, path: str, target: Path) -> None:
+        """One file, streamed to a local path. A broken download leaves nothing behind."""
+        url = f"{self._url}/api/headrace/v1/runs/{quote(run_id)}/artifacts/{quote(path)}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name[:200]}.{os.getpid()}.part")
+        try:
+            with self._client.stream("GET", url) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _failure(response)
+                with open(part, "wb") as file:
+                    for block in response.iter_bytes(1024 * 1024):
+                        file.write(block)
+            os.replace(part, target)
+        except self._httpx.HTTPError as error:
+            raise ReadFailed(f"{self._url}: {type(error).__name__}: {error}") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """A JSON request and its answer. Raises ReadFailed."""
+        try:
+            answer = self._response(method, path, **arguments).json()
+        except ValueError as error:
+            raise ReadFailed(f"{self._url}{path} gave an answer that is no JSON") from error
+        return answer if isinstance(answer, dict) else {}
+
+    def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, self._url + path, **arguments)
+        except self._httpx.HTTPError as error:
+            raise ReadFailed(f"{self._url}: {type(error).__name__}: {error}") from error
+        if not response.is_success:
+            raise _failure(response)
+        return response
+
+
+def _failure(response: httpx.Response) -> ReadFailed:
+    try:
+        body = response.json()
+        return ReadFailed(str(body["message"]), response.status_code, str(body.get("error_code", "")))
+    except (ValueError, KeyError, TypeError):
+        return ReadFailed(f"the server answered {response.status_code}", response.status_code)
+
+
+# --- the server of a folder -------------------------------------------------------------------------------------------
+
+_servers: dict[str, subprocess.Popen[bytes]] = {}
+_servers_lock = threading.Lock()
+
+
+def server_of(folder: Path) -> str:
+    """The URL of a server on this data folder: the one that runs, else one started here and stopped at exit.
+
+    Raises ReadFailed, naming what to install, when there can be none.
+    """
+    with _servers_lock:
+        url = _live_server(folder)
+        if url is not None:
+            return url
+        if find_spec("chdb") is None or find_spec("fastapi") is None:
+            raise ReadFailed(
+                f"reading back from the folder {folder} needs the server's packages:"
+                ' pip install "headrace[server]" (logging to it does not)'
+            )
+        command = [sys.executable, "-m", "headrace.api.main", "--data-dir", str(folder), "--port", "0"]
+        log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the child
+        child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        if not _servers:
+            atexit.register(stop_servers)
+        _servers[str(folder)] = child
+        deadline_s = time.monotonic() + SERVER_START_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            url = _live_server(folder)
+            if url is not None:
+                return url
+            if child.poll() is not None:
+                break
+            time.sleep(0.05)
+        child.terminate()
+        log.seek(0)
+        said = log.read()[-2000:].decode("utf-8", "replace").strip()
+        raise ReadFailed(f"no server came up on the folder {folder}: {said}")
+
+
+def stop_servers() -> None:
+    """Stop the servers this process has started."""
+    while _servers:
+        _, child = _servers.popitem()
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _live_server(folder: Path) -> str | None:
+    try:
+        told = json.loads((folder / "server.json").read_text("utf-8"))
+        os.kill(int(told["pid"]), 0)
+        url = str(told["url"])
+        Reader(url).call("GET", "/health")
+    except (OSError, ValueError, KeyError, TypeError, ReadFailed):
+        return None
+    return url
+
+
+process.after_fork.append(_servers.clear)
+
+_readers: dict[str, Reader] = {}
+
+
+def reader() -> Reader:
+    """A reader for the tracking URI in force, behind a flush, so that what was logged here can be read here."""
+    if not process.flush(FLUSH_TIMEOUT_S):
+        logger.warning("the target does not have everything yet that was logged here; this read may miss the latest")
+    uri = process.settings().tracking_uri
+    url = uri if is_http(uri) else server_of(Path(uri))
+    if url not in _readers:
+        _readers[url] = Reader(url)
+    return _readers[url]
+
+
+process.after_fork.append(_readers.clear)
+
+
+# --- MLflow's names ---------------------------------------------------------------------------------------------------
+
+
+def get_run(run_id: str) -> Run:
+    """A run with its latest metrics, params and tags. Raises ReadFailed when there is none."""
+    return reader().run(run_id)
+
+
+def get_experiment_by_name(name: str) -> Experiment | None:
+    """The experiment of this name, or None."""
+    return reader().experiment_by_name(name)
+
+
+def search_experiments(
+    view_type: int = ACTIVE_ONLY,
+    max_results: int | None = None,
+    filter_string: str | None = None,
+    order_by: Sequence[str] | None = None,
+) -> list[Experiment]:
+    """Experiments that match MLflow's filter, newest first unless order_by says otherwise."""
+    found = reader().experiments(filter_string or "", _VIEWS[view_type], max_results or 2**31, order_by or ())
+    return list(found)
+
+
+def search_runs(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str = "",
+    run_view_type: int = ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Sequence[str] | None = None,
+    output_format: str = "pandas",
+    search_all_experiments: bool = False,
+    experiment_names: Sequence[str] | None = None,
+) -> pd.DataFrame | list[Run]:
+    """Runs that match MLflow's filter, as a pandas DataFrame with MLflow's columns, or as a list of Run.
+
+    The active experiment is searched unless ids, names or all experiments are asked for. Columns: run_id,
+    experiment_id, status, artifact_uri, start_time, end_time (UTC), then metrics.*, params.* and tags.*; a metric a
+    run lacks is NaN, a param or tag None. Raises ReadFailed, ValueError for an unknown output_format.
+    """
+    if output_format not in ("pandas", "list"):
+        raise ValueError(f"output_format is 'pandas' or 'list', not {output_format!r}")
+    if experiment_ids and experiment_names:
+        raise ValueError("search_runs takes experiment_ids or experiment_names, not both")
+    source = reader()
+    if experiment_names:
+        named = [source.experiment_by_name(name) for name in experiment_names]
+        ids = [experiment.experiment_id for experiment in named if experiment is not None]
+    elif experiment_ids:
+        ids = [str(experiment_id) for experiment_id in experiment_ids]
+    elif search_all_experiments:
+        ids = [one.experiment_id for one in source.experiments("", "ACTIVE_ONLY", 2**31, ())]
+    else:
+        ids = [active_experiment_id()]
+    found = source.runs(ids, filter_string, _VIEWS[run_view_type], max_results, order_by or ()) if ids else iter(())
+    return [_run(run) for run in found] if output_format == "list" else _frame([_run(run) for run in found])
+
+
+def get_metric_history(run_id: str, key: str) -> pa.Table:
+    """All points of one metric, in the order they were logged: columns step, timestamp_ms, value."""
+    return reader().metric_history(run_id, key)
+
+
+def get_artifact_uri(artifact_path: str | None = None, run_id: str | None = None) -> str:
+    """Where the run's artifacts (or one of them) lie at the target."""
+    run_id = current_run_id(run_id)
+    active = active_run()
+    uri = active.info.artifact_uri if active is not None and active.info.run_id == run_id else ""
+    uri = uri or get_run(run_id).info.artifact_uri
+    return f"{uri}/{artifact_path}" if artifact_path else uri
+
+
+def list_artifacts(run_id: str | None = None, artifact_path: str | None = None) -> list[dict[str, Any]]:
+    """Files and folders right below a path of a run's artifacts: path, is_dir, file_size (bytes)."""
+    return reader().artifacts(current_run_id(run_id), artifact_path)
+
+
+def download_artifacts(
+    run_id: str | None = None, artifact_path: str | None = None, dst_path: str | os.PathLike[str] | None = None
+) -> str:
+    """Download a file, or a folder with all in it, of a run's artifacts; returns the local path.
+
+    dst_path: a local folder, made if there is none; a new temporary one when not given. Raises ReadFailed.
+    """
+    run_id = current_run_id(run_id)
+    source = reader()
+    folder = Path(os.fspath(dst_path) if dst_path is not None else tempfile.mkdtemp(prefix="headrace-"))
+    files = list(_files(source, run_id, artifact_path))
+    if not files and artifact_path:
+        files = [artifact_path]
+    for path in files:
+        # The paths come from a server: one that climbs out of the folder must not be followed.
+        if artifact_path_fault(path) is not None:
+            raise ReadFailed(f"the server named an artifact {path!r}, which is no safe path")
+        source.download(run_id, path, folder / path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / artifact_path) if artifact_path else str(folder)
+
+
+def _files(source: Reader, run_id: str, path: str | None) -> Iterator[str]:
+    for entry in source.artifacts(run_id, path):
+        inner = posixpath.normpath(str(entry["path"]))
+        if not entry.get("is_dir"):
+            yield inner
+        elif inner != path:
+            yield from _files(source, run_id, inner)
+
+
+# --- from MLflow's JSON -----------------------------------------------------------------------------------------------
+
+
+def _experiment(data: dict[str, Any]) -> Experiment:
+    return Experiment(
+        str(data["experiment_id"]),
+        data.get("name", ""),
+        data.get("artifact_location", ""),
+        data.get("lifecycle_stage", "active"),
+        {tag["key"]: tag.get("value", "") for tag in data.get("tags", ())},
+        _integer(data.get("creation_time")),
+        _integer(data.get("last_update_time")),
+    )
+
+
+def _run(data: dict[str, Any]) -> Run:
+    info, logged = data["info"], data.get("data", {})
+    return Run(
+        RunInfo(
+            info.get("run_id") or info["run_uuid"],
+            str(info.get("experiment_id", "")),
+            info.get("run_name", ""),
+            info.get("user_id", ""),
+            info.get("status", "RUNNING"),
+            _integer(info.get("start_time")) or 0,
+            _integer(info.get("end_time")) or None,
+            info.get("artifact_uri", ""),
+            info.get("lifecycle_stage", "active"),
+        ),
+        RunData(
+            {metric["key"]: float(metric.get("value", 0.0)) for metric in logged.get("metrics", ())},
+            {param["key"]: param.get("value", "") for param in logged.get("params", ())},
+            {tag["key"]: tag.get("value", "") for tag in logged.get("tags", ())},
+        ),
+        data.get("inputs", {}),
+    )
+
+
+def _integer(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _frame(runs: Sequence[Run]) -> pd.DataFrame:
+    import pandas as pd  # 0.3 s: not at import time
+
+    columns: dict[str, Any] = {
+        "run_id": [run.info.run_id for run in runs],
+        "experiment_id": [run.info.experiment_id for run in runs],
+        "status": [run.info.status for run in runs],
+        "artifact_uri": [run.info.artifact_uri for run in runs],
+        "start_time": pd.to_datetime([run.info.start_time or None for run in runs], unit="ms", utc=True),
+        "end_time": pd.to_datetime([run.info.end_time for run in runs], unit="ms", utc=True),
+    }
+    for kind, missing in (("metrics", float("nan")), ("params", None), ("tags", None)):
+        logged = [getattr(run.data, kind) for run in runs]
+        for key in sorted({key for values in logged for key in values}):
+            columns[f"{kind}.{key}"] = [values.get(key, missing) for values in logged]
+    return pd.DataFrame(columns)
