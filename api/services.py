@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 
 from headrace.api.settings import Settings
+from headrace.ingest.clock import Clock
 from headrace.ingest.log import Log
 from headrace.processors.engine import Engine
 from headrace.processors.views import Views
@@ -24,6 +25,7 @@ class Services:
     """One server's parts."""
 
     settings: Settings
+    clock: Clock
     log: Log
     views: Views
     engine: Engine

@@ -40,5 +40,7 @@ def load(**given: Any) -> Settings:
         try:
             values[field.name] = kind(value)
         except ValueError:
-            raise ValueError(f"{variable}: {value!r} is not {'a number' if kind in (int, float) else kind.__name__}") from None
+            raise ValueError(
+                f"{variable}: {value!r} is not {'a number' if kind in (int, float) else kind.__name__}"
+            ) from None
     return Settings(**values)

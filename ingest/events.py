@@ -193,6 +193,51 @@ class ExperimentRestored(Event):
     """The experiment was taken out of the bin, its runs with it."""
 
 
+class LoggedModelCreated(Event):
+    """A model was logged, or began to be: its files follow.
+
+    source_run_id: the run that made it, or empty. status: one of LOGGED_MODEL_STATUSES.
+    artifact_root: where the experiment keeps artifacts; the model's lie in `models/<id>/artifacts` below it.
+    """
+
+    experiment_id: str
+    name: str = ""
+    source_run_id: str = ""
+    model_type: str = ""
+    status: str = "LOGGED_MODEL_PENDING"
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    artifact_root: str = ""
+
+
+class LoggedModelFinalized(Event):
+    """The logging of a model came to an end, well or not. status: one of LOGGED_MODEL_STATUSES."""
+
+    status: str
+
+
+class LoggedModelParamsLogged(Event):
+    """Params of a logged model were logged."""
+
+    params: dict[str, str]
+
+
+class LoggedModelTagsSet(Event):
+    """Tags of a logged model were set."""
+
+    tags: dict[str, str]
+
+
+class LoggedModelTagsDeleted(Event):
+    """Tags of a logged model were taken away."""
+
+    keys: list[str]
+
+
+class LoggedModelDeleted(Event):
+    """The logged model was put in the bin."""
+
+
 # --- dead letters -----------------------------------------------------------------------------------------------------
 
 
@@ -211,6 +256,8 @@ class EventRejected(Event):
 METRICS_LOGGED = "headrace.metrics.logged"
 
 RUN_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+
+LOGGED_MODEL_STATUSES = ("LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED")
 
 TYPES: dict[str, type[Event]] = {
     "headrace.run.created": RunCreated,
@@ -232,6 +279,12 @@ TYPES: dict[str, type[Event]] = {
     "headrace.experiment.tags-deleted": ExperimentTagsDeleted,
     "headrace.experiment.deleted": ExperimentDeleted,
     "headrace.experiment.restored": ExperimentRestored,
+    "headrace.logged-model.created": LoggedModelCreated,
+    "headrace.logged-model.finalized": LoggedModelFinalized,
+    "headrace.logged-model.params-logged": LoggedModelParamsLogged,
+    "headrace.logged-model.tags-set": LoggedModelTagsSet,
+    "headrace.logged-model.tags-deleted": LoggedModelTagsDeleted,
+    "headrace.logged-model.deleted": LoggedModelDeleted,
     "headrace.event.rejected": EventRejected,
 }
 

@@ -33,6 +33,7 @@ class SqliteLog:
         self._clock = clock or SystemClock()
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
+        self._tail_lock = threading.Lock()
         self._appended = threading.Condition()
         self._appends = 0
         try:
@@ -40,6 +41,7 @@ class SqliteLog:
             self._writer = self._connect()
             self._create()
             self._reader = self._connect()
+            self._tail = self._connect()
         except sqlite3.OperationalError as error:
             raise LogUnavailable(f"cannot open the log {path}: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -135,9 +137,10 @@ class SqliteLog:
         return [Partition(name, 0) for name in TOPICS]
 
     def end(self) -> dict[Partition, int]:
-        with self._read_lock:
+        # On a connection of its own, so that asking never waits for a long read.
+        with self._tail_lock:
             try:
-                return {Partition(name, 0): self._next_offset(self._reader, name) for name in TOPICS}
+                return {Partition(name, 0): self._next_offset(self._tail, name) for name in TOPICS}
             except sqlite3.Error as error:
                 raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
 
@@ -148,8 +151,8 @@ class SqliteLog:
         while True:
             appends = self._appends
             # data_version changes when another connection has committed: cheaper than asking each topic.
-            with self._read_lock:
-                version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+            with self._tail_lock:
+                version = self._tail.execute("PRAGMA data_version").fetchone()[0]
             if version != seen:
                 seen = version
                 if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
@@ -162,7 +165,8 @@ class SqliteLog:
                     self._appended.wait(min(left, _TAIL_INTERVAL_S))
 
     def close(self) -> None:
-        with self._write_lock, self._read_lock:
+        with self._write_lock, self._read_lock, self._tail_lock:
+            self._tail.close()
             self._reader.close()
             self._writer.close()
 

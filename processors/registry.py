@@ -1,4 +1,4 @@
-"""The fold of the registry topic: experiments, in one total order, in memory. Pure but for the state it keeps."""
+"""The fold of the registry topic: experiments and logged models, in one total order, in memory. Pure but for the state it keeps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,30 @@ class Experiment(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
 
 
+class LoggedModel(msgspec.Struct, frozen=True):
+    """A logged model as its events made it. Times in ms since the epoch, UTC. Never changed in place."""
+
+    model_id: str
+    experiment_id: str
+    name: str
+    artifact_uri: str
+    creation_time_ms: int
+    last_update_time_ms: int
+    source_run_id: str = ""
+    model_type: str = ""
+    status: str = "LOGGED_MODEL_PENDING"
+    lifecycle: str = ACTIVE
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+
+
 class Registry:
-    """All experiments. One thread folds; any thread may read."""
+    """All experiments and logged models. One thread folds; any thread may read."""
 
     def __init__(self) -> None:
         self.experiments: dict[str, Experiment] = {}
         self.by_name: dict[str, Experiment] = {}
+        self.logged_models: dict[str, LoggedModel] = {}
         self._writers: dict[tuple[str, str], int] = {}
 
     def apply(self, record: Record, event: e.Event | None) -> Outcome:
@@ -53,6 +71,8 @@ class Registry:
         """Change the state, or say why the event is refused."""
         if isinstance(event, e.ExperimentCreated):
             return self._create(experiment_id, time_ms, event)
+        if isinstance(event, _OF_LOGGED_MODELS):
+            return self._fold_logged_model(experiment_id, time_ms, event)
         before = self.experiments.get(experiment_id)
         if before is None:
             return f"No Experiment with id={experiment_id} exists"
@@ -86,11 +106,58 @@ class Registry:
         self._put(None, Experiment(experiment_id, event.name, location, time_ms, time_ms, ACTIVE, event.tags))
         return None
 
+    def _fold_logged_model(self, model_id: str, time_ms: int, event: e.Event) -> str | None:
+        before = self.logged_models.get(model_id)
+        if isinstance(event, e.LoggedModelCreated):
+            if before is not None:
+                return f"the logged model {model_id} exists already"
+            root = event.artifact_root.rstrip("/") or f"mlflow-artifacts:/{event.experiment_id}"
+            self.logged_models[model_id] = LoggedModel(
+                model_id,
+                event.experiment_id,
+                event.name,
+                f"{root}/models/{model_id}/artifacts",
+                time_ms,
+                time_ms,
+                event.source_run_id,
+                event.model_type,
+                event.status,
+                ACTIVE,
+                event.params,
+                event.tags,
+            )
+            return None
+        if before is None:
+            return f"Logged model with ID '{model_id}' not found."
+        match event:
+            case e.LoggedModelFinalized():
+                after = replace(before, status=event.status)
+            case e.LoggedModelParamsLogged():
+                after = replace(before, params={**event.params, **before.params})
+            case e.LoggedModelTagsSet():
+                after = replace(before, tags={**before.tags, **event.tags})
+            case e.LoggedModelTagsDeleted():
+                after = replace(before, tags={k: v for k, v in before.tags.items() if k not in event.keys})
+            case _:
+                after = replace(before, lifecycle=DELETED)
+        self.logged_models[model_id] = replace(after, last_update_time_ms=time_ms)
+        return None
+
     def _put(self, before: Experiment | None, after: Experiment) -> None:
         if before is not None and before.name != after.name:
             del self.by_name[before.name]
         self.experiments[after.experiment_id] = after
         self.by_name[after.name] = after
+
+
+_OF_LOGGED_MODELS = (
+    e.LoggedModelCreated,
+    e.LoggedModelFinalized,
+    e.LoggedModelParamsLogged,
+    e.LoggedModelTagsSet,
+    e.LoggedModelTagsDeleted,
+    e.LoggedModelDeleted,
+)
 
 
 def _taken(name: str) -> str:

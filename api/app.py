@@ -1,0 +1,87 @@
+"""Puts the server together: the only place where its parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from headrace.api import artifacts, gateway, health, live, page, series, telemetry
+from headrace.api.appender import Appender
+from headrace.api.artifacts import ArtifactStore
+from headrace.api.body import BodyLimit
+from headrace.api.errors import HANDLERS
+from headrace.api.live import Live
+from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, wire
+from headrace.api.services import Services
+from headrace.api.settings import Settings
+from headrace.api.tracking import Tracking
+from headrace.api.watchdog import Watchdog
+from headrace.ingest import events, limits
+from headrace.ingest.clock import Clock, SystemClock
+from headrace.ingest.log import Log
+from headrace.processors.engine import Engine
+from headrace.processors.views import Views
+
+ROUTERS = (
+    *(module.router for module in (experiments, runs, history, lineage, logged_models)),
+    *(module.router for module in (gateway, artifacts, series, live, health, telemetry, page)),
+)
+DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
+
+
+def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None = None) -> FastAPI:
+    """A server over this log and these views; the caller closes both after it has stopped."""
+    clock = clock or SystemClock()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = await run_in_threadpool(Engine, log, views, clock)
+        appender = Appender(log)
+        tracking = Tracking(log, engine, appender, clock, settings.read_wait_s)
+        feed = Live(engine)
+        app.state.services = Services(
+            settings, clock, log, views, engine, appender, tracking, ArtifactStore(settings.data_dir / "artifacts"), feed
+        )
+        app.state.telemetry = telemetry.Telemetry(app.state.services)
+        engine.start()
+        appender.start()
+        await feed.start()
+        await tracking.folded()
+        if not engine.registry.by_name:
+            default = events.ExperimentCreated(limits.DEFAULT_EXPERIMENT_NAME, if_absent=True)
+            await tracking.command(limits.DEFAULT_EXPERIMENT_ID, default)
+        watchdog = asyncio.create_task(Watchdog(engine, appender, clock, settings.heartbeat_misses).run())
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+            with suppress(asyncio.CancelledError):
+                await watchdog
+            feed.close()
+            await run_in_threadpool(appender.stop)
+            await run_in_threadpool(engine.stop)
+
+    app = FastAPI(title="Headrace", version=health.VERSION, description=DESCRIPTION, lifespan=lifespan)
+    for router in ROUTERS:
+        app.include_router(router)
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    app.add_middleware(telemetry.Measured)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        document.setdefault("components", {}).setdefault("schemas", {}).update(wire.COMPONENTS)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+

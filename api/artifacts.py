@@ -1,0 +1,237 @@
+"""The artifact store: files below one folder, streamed in and out; and the routes that carry them."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
+
+from headrace.api.errors import ApiError, invalid, missing, unavailable
+from headrace.api.services import Services, services
+from headrace.ingest import events
+from headrace.ingest.limits import artifact_path_fault
+
+router = APIRouter(tags=["artifacts"])
+SCHEME = "mlflow-artifacts:/"
+_WRITE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that was stored. size in bytes; sha256 in hex."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a folder. size in bytes, None for a folder."""
+
+    path: str
+    size: int | None
+
+
+class ArtifactStore:
+    """Files below one folder. Paths are relative, with slashes; a path that climbs out is refused."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._incoming = root / ".incoming"
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir(parents=True)
+
+    def locate(self, path: str) -> Path:
+        """Where a path's file is or would be. Raises INVALID_PARAMETER_VALUE."""
+        fault = artifact_path_fault(path)
+        if fault is not None or path.split("/")[0] == self._incoming.name:
+            raise invalid(f"Invalid path: {path!r}: {fault or 'the name is reserved'}")
+        return self._root / path
+
+    async def write(self, path: str, chunks: AsyncIterator[bytes], sha256: str = "") -> Stored:
+        """Store a file as it comes in; readers see the old one or the whole new one.
+
+        sha256: what it must hash to, in hex, if given. Raises INVALID_PARAMETER_VALUE when it does not, or a folder is
+        in the way; TEMPORARILY_UNAVAILABLE when the disk refuses.
+        """
+        target = self.locate(path)
+        incoming = self._incoming / uuid.uuid4().hex
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            with incoming.open("wb") as file:
+                waiting = bytearray()
+                async for chunk in chunks:
+                    waiting += chunk
+                    if len(waiting) >= _WRITE_BYTES:
+                        size += len(waiting)
+                        await run_in_threadpool(_take, file, digest, bytes(waiting))
+                        waiting.clear()
+                size += len(waiting)
+                await run_in_threadpool(_take, file, digest, bytes(waiting))
+                await run_in_threadpool(_settle, file)
+            if sha256 and sha256.lower() != digest.hexdigest():
+                raise invalid(f"{path!r} arrived with SHA-256 {digest.hexdigest()}, not {sha256}: send it again")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(incoming, target)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+            raise invalid(f"Invalid path: {path!r}: a file or folder of that name is in the way") from error
+        except OSError as error:
+            raise unavailable(f"{path!r} could not be stored: {error.strerror}") from error
+        finally:
+            incoming.unlink(missing_ok=True)
+        return Stored(size, digest.hexdigest())
+
+    def list(self, path: str) -> list[Entry]:
+        """What is in a folder, by name; nothing for a file or a path that is not there. Paths are relative to it."""
+        folder = self.locate(path) if path else self._root
+        if not folder.is_dir():
+            return []
+        with os.scandir(folder) as found:
+            entries = sorted((x for x in found if x.name != self._incoming.name), key=lambda x: x.name)
+            return [Entry(x.name, None if x.is_dir() else x.stat().st_size) for x in entries]
+
+    def delete(self, path: str) -> None:
+        """Delete a file or a folder. Raises RESOURCE_DOES_NOT_EXIST."""
+        target = self.locate(path)
+        if target.is_dir():
+            shutil.rmtree(target)
+        elif target.exists():
+            target.unlink()
+        else:
+            raise missing(f"No such artifact: '{path}'")
+
+    def response(self, path: str) -> Response:
+        """A file, as a download that no browser runs in our origin. Raises RESOURCE_DOES_NOT_EXIST."""
+        target = self.locate(path)
+        if not target.is_file():
+            raise missing(f"No such artifact: '{path}'")
+        return FileResponse(
+            target,
+            media_type=media_type(path),
+            filename=target.name,
+            content_disposition_type="attachment",
+            headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"},
+        )
+
+
+def media_type(path: str) -> str:
+    """By the name's ending."""
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"
+
+
+def store_path(uri: str, path: str = "") -> str:
+    """The store's path of a path below an artifact URI. Raises INVALID_PARAMETER_VALUE for a URI of another store."""
+    if not uri.startswith(SCHEME):
+        raise invalid(f"The artifacts at {uri!r} are not kept by this server; read them from there")
+    below = uri.removeprefix(SCHEME).strip("/")
+    return "/".join(part for part in (below, path) if part)
+
+
+async def store_run_file(s: Services, request: Request, run_id: str, path: str, full_path: str) -> Stored:
+    """Store a file of a run from the request's body, and log that it was."""
+    stored = await s.artifacts.write(full_path, request.stream(), request.headers.get("x-headrace-sha256", ""))
+    logged = events.ArtifactLogged(path, stored.size, stored.sha256, media_type(path))
+    await s.tracking.command(run_id, logged)
+    return stored
+
+
+@router.put("/api/headrace/v1/runs/{run_id}/artifacts/{path:path}", summary="Store an artifact of a run")
+async def put_run_artifact(request: Request, run_id: str, path: str) -> Response:
+    """Store the body as the run's artifact `path`. Header `X-Headrace-Sha256`: its hash in hex, checked if given."""
+    s = services(request)
+    run = await s.tracking.run(run_id)
+    fault = artifact_path_fault(path)
+    if fault is not None:
+        raise invalid(f"Invalid path: {path!r}: {fault}")
+    stored = await store_run_file(s, request, run_id, path, store_path(run.artifact_uri, path))
+    return Response(msgspec.json.encode({"size": stored.size, "sha256": stored.sha256}), media_type="application/json")
+
+
+@router.get("/api/headrace/v1/runs/{run_id}/artifacts/{path:path}", summary="Download an artifact of a run")
+async def get_run_artifact(request: Request, run_id: str, path: str) -> Response:
+    """The file, streamed; ranges are answered."""
+    s = services(request)
+    run = await s.tracking.run(run_id)
+    return s.artifacts.response(store_path(run.artifact_uri, path))
+
+
+def _take(file: Any, digest: Any, chunk: bytes) -> None:
+    file.write(chunk)
+    digest.update(chunk)
+
+
+def _settle(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _run_of(path: str) -> tuple[str, str] | None:
+    """The run and the path below it, of a path as MLflow's clients lay them out: experiment/run/artifacts/path."""
+    parts = path.split("/", 3)
+    if len(parts) == 4 and parts[2] == "artifacts" and parts[1] != "models":
+        return parts[1], parts[3]
+    return None
+
+
+async def _proxy_put(request: Request, path: str) -> Response:
+    s = services(request)
+    s.artifacts.locate(path)
+    place = _run_of(path)
+    if place is not None:
+        await s.tracking.folded()
+    if place is not None and s.engine.knows(place[0]):
+        await store_run_file(s, request, place[0], place[1], path)
+    else:
+        await s.artifacts.write(path, request.stream())
+    return Response(b"{}", media_type="application/json")
+
+
+async def _proxy_get(request: Request, path: str) -> Response:
+    return services(request).artifacts.response(path)
+
+
+async def _proxy_delete(request: Request, path: str) -> Response:
+    await run_in_threadpool(services(request).artifacts.delete, path)
+    return Response(b"{}", media_type="application/json")
+
+
+async def _proxy_list(request: Request) -> Response:
+    path = request.query_params.get("path", "").strip("/")
+    found = await run_in_threadpool(services(request).artifacts.list, path)
+    return Response(msgspec.json.encode({"files": files_of(found)} if found else {}), media_type="application/json")
+
+
+async def _no_multipart(request: Request, path: str) -> Response:
+    raise ApiError("NOT_IMPLEMENTED", "Multipart upload is not supported by this server yet; send the file in one PUT")
+
+
+def files_of(entries: list[Entry], below: str = "") -> list[dict[str, Any]]:
+    """Entries as MLflow's FileInfo, their paths below `below`."""
+    return [
+        {"path": f"{below}/{x.path}" if below else x.path, "is_dir": x.size is None}
+        | ({} if x.size is None else {"file_size": x.size})
+        for x in entries
+    ]
+
+
+for _prefix in ("/api/2.0", "/ajax-api/2.0"):
+    _base = f"{_prefix}/mlflow-artifacts"
+    _shown = _prefix == "/api/2.0"
+    _one = f"{_base}/artifacts/{{path:path}}"
+    router.add_api_route(f"{_base}/artifacts", _proxy_list, methods=["GET"], include_in_schema=_shown, summary="List")
+    router.add_api_route(_one, _proxy_put, methods=["PUT"], include_in_schema=_shown, summary="Upload")
+    router.add_api_route(_one, _proxy_get, methods=["GET"], include_in_schema=_shown, summary="Download")
+    router.add_api_route(_one, _proxy_delete, methods=["DELETE"], include_in_schema=_shown, summary="Delete")
+    router.add_api_route(f"{_base}/mpu/{{path:path}}", _no_multipart, methods=["POST"], include_in_schema=False)

@@ -1,0 +1,114 @@
+"""Errors as clients see them: MLflow's error codes, each with its HTTP status, and the one shape they travel in."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from fastapi import Request, Response
+from starlette.exceptions import HTTPException
+
+from headrace.api.appender import AppendRefused
+from headrace.api.filter import FilterError
+from headrace.ingest.log import LogUnavailable
+from headrace.processors.views import ViewsUnavailable
+
+logger = logging.getLogger("headrace.api")
+
+STATUS = {
+    "BAD_REQUEST": 400,
+    "INVALID_PARAMETER_VALUE": 400,
+    "RESOURCE_ALREADY_EXISTS": 400,
+    "MALFORMED_REQUEST": 400,
+    "PERMISSION_DENIED": 403,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "ENDPOINT_NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_ENTITY_TOO_LARGE": 413,
+    "REQUEST_LIMIT_EXCEEDED": 429,
+    "INTERNAL_ERROR": 500,
+    "INVALID_STATE": 500,
+    "NOT_IMPLEMENTED": 501,
+    "TEMPORARILY_UNAVAILABLE": 503,
+}
+"""HTTP status of each error code, as MLflow's server answers them; REQUEST_ENTITY_TOO_LARGE is ours."""
+
+
+class ApiError(Exception):
+    """A fault to tell the client: error_code from STATUS, and a message for people."""
+
+    def __init__(self, error_code: str, message: str) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.message = message
+
+
+def invalid(message: str) -> ApiError:
+    """INVALID_PARAMETER_VALUE."""
+    return ApiError("INVALID_PARAMETER_VALUE", message)
+
+
+def missing(message: str) -> ApiError:
+    """RESOURCE_DOES_NOT_EXIST."""
+    return ApiError("RESOURCE_DOES_NOT_EXIST", message)
+
+
+def unavailable(message: str) -> ApiError:
+    """TEMPORARILY_UNAVAILABLE."""
+    return ApiError("TEMPORARILY_UNAVAILABLE", message)
+
+
+def response(error_code: str, message: str) -> Response:
+    """The error as MLflow's clients read it."""
+    body = msgspec.json.encode({"error_code": error_code, "message": message})
+    return Response(body, STATUS[error_code], media_type="application/json")
+
+
+async def on_api_error(_: Request, error: Exception) -> Response:
+    """Handler of ApiError."""
+    assert isinstance(error, ApiError)
+    return response(error.error_code, error.message)
+
+
+async def on_filter_error(_: Request, error: Exception) -> Response:
+    """Handler of a wrong filter, order or page token."""
+    return response("INVALID_PARAMETER_VALUE", str(error))
+
+
+async def on_unavailable(_: Request, error: Exception) -> Response:
+    """Handler of what cannot be done now: 503, and nothing was written."""
+    if isinstance(error, AppendRefused):
+        return response("REQUEST_LIMIT_EXCEEDED", str(error))
+    logger.warning("answering 503: %s", error)
+    return response("TEMPORARILY_UNAVAILABLE", str(error))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Handler of the framework's own errors: unknown path, wrong method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return response("ENDPOINT_NOT_FOUND", f"No endpoint {request.method} {request.url.path}")
+    if error.status_code == 405:
+        return response("METHOD_NOT_ALLOWED", f"{request.url.path} does not take {request.method}")
+    return Response(
+        msgspec.json.encode({"error_code": "BAD_REQUEST", "message": str(error.detail)}),
+        error.status_code,
+        media_type="application/json",
+    )
+
+
+async def on_fault(request: Request, error: Exception) -> Response:
+    """Handler of a fault of ours."""
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return response("INTERNAL_ERROR", f"The server failed on this request: {type(error).__name__}. Its log has more.")
+
+
+HANDLERS = {
+    ApiError: on_api_error,
+    FilterError: on_filter_error,
+    AppendRefused: on_unavailable,
+    LogUnavailable: on_unavailable,
+    ViewsUnavailable: on_unavailable,
+    HTTPException: on_http_error,
+    Exception: on_fault,
+}

@@ -1,0 +1,140 @@
+"""Runs the server in this process on the embedded engines: `python -m headrace.api.main`, or `headrace server`."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from headrace.api import settings as server_settings
+from headrace.api.app import create_app
+from headrace.api.settings import Settings
+from headrace.ingest.log import LogError
+from headrace.ingest.sqlite import SqliteLog
+from headrace.processors import views
+
+LOCK_FILE = "server.lock"
+ADDRESS_FILE = "server.json"
+DRAIN_S = 10
+
+
+class CannotStart(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+@contextmanager
+def owned(data_dir: Path) -> Iterator[None]:
+    """Hold a data folder for this process. Raises CannotStart when another server has it."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise CannotStart(f"cannot use the data folder {data_dir}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotStart(
+                f"another server has the data folder {data_dir.resolve()}{_holder(data_dir)}; stop it, use it, or choose"
+                " another --data-dir"
+            ) from None
+        yield
+
+
+def _holder(data_dir: Path) -> str:
+    try:
+        found = json.loads((data_dir / ADDRESS_FILE).read_text())
+        return f" (process {found['pid']}, {found['url']})"
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A listening socket. Raises CannotStart."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise CannotStart(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+    bound.listen(2048)
+    return bound
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and stop. Raises CannotStart."""
+    with owned(settings.data_dir), listen(settings) as bound:
+        host, port = bound.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        address = settings.data_dir / ADDRESS_FILE
+        try:
+            log = SqliteLog(settings.data_dir / "log.db")
+            stored = views.embedded(settings.data_dir / "views")
+        except (LogError, views.ViewsUnavailable) as error:
+            raise CannotStart(str(error)) from error
+        server = _Server(
+            uvicorn.Config(
+                create_app(settings, log, stored),
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=DRAIN_S,
+                timeout_keep_alive=75,
+            )
+        )
+        server.on_ready = lambda: _announce(address, url, settings)
+        try:
+            server.run(sockets=[bound])
+        finally:
+            address.unlink(missing_ok=True)
+            stored.close()
+            log.close()
+        if not server.started:
+            raise CannotStart(f"the server on {settings.data_dir} did not start; the lines above say why")
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready."""
+
+    def on_ready(self) -> None:
+        """Called once it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_ready()
+
+
+def _announce(address: Path, url: str, settings: Settings) -> None:
+    written = address.with_suffix(".new")
+    written.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    written.replace(address)
+    print(f"Headrace is on {url}, its data in {settings.data_dir.resolve()}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="headrace server", description=__doc__)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--data-dir", type=Path)
+    given = parser.parse_args(arguments)
+    try:
+        serve(server_settings.load(host=given.host, port=given.port, data_dir=given.data_dir))
+    except (CannotStart, ValueError) as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

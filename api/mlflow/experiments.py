@@ -1,0 +1,187 @@
+"""Experiments: create, get, search, rename, delete, restore, tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from headrace.api import search
+from headrace.api.errors import invalid
+from headrace.api.filter import parse, parse_order_by
+from headrace.api.mlflow import entities, validate
+from headrace.api.mlflow.wire import Body, Tag, add, page_start, present, required
+from headrace.api.services import Services
+from headrace.ingest import events, limits
+from headrace.processors.registry import DELETED
+
+router = APIRouter(tags=["experiments"])
+PAGE_MAX = 50_000
+VIEWS = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
+
+
+class CreateExperiment(Body):
+    """name: unique, also among deleted experiments."""
+
+    name: str = ""
+    artifact_location: str = ""
+    tags: list[Tag] = []
+
+
+class ExperimentId(Body):
+    experiment_id: str = ""
+
+
+class ExperimentName(Body):
+    experiment_name: str = ""
+
+
+class UpdateExperiment(Body):
+    experiment_id: str = ""
+    new_name: str | None = None
+
+
+class SearchExperiments(Body):
+    """max_results: 1 to 50,000. view_type: ACTIVE_ONLY, DELETED_ONLY or ALL."""
+
+    max_results: int = 1000
+    page_token: str = ""
+    filter: str = ""
+    order_by: list[str] = []
+    view_type: str = "ACTIVE_ONLY"
+
+
+class SetExperimentTag(Body):
+    experiment_id: str = ""
+    key: str = ""
+    value: str = ""
+
+
+class DeleteExperimentTag(Body):
+    experiment_id: str = ""
+    key: str = ""
+
+
+async def create(s: Services, asked: CreateExperiment) -> dict[str, str]:
+    """Create an experiment with a name nobody uses."""
+    name = validate.check_experiment_name(asked.name)
+    if asked.artifact_location:
+        _check_location(asked.artifact_location)
+    tags = {validate.check_key(t.key, "tag", f"tags[{i}].key"): _tag_value(t.value) for i, t in enumerate(asked.tags)}
+    return {"experiment_id": await s.tracking.create_experiment(name, asked.artifact_location, tags)}
+
+
+async def get(s: Services, asked: ExperimentId) -> dict[str, Any]:
+    """An experiment by its id, deleted ones too."""
+    return {"experiment": entities.experiment(await s.tracking.experiment(required(asked.experiment_id, "experiment_id")))}
+
+
+async def get_by_name(s: Services, asked: ExperimentName) -> dict[str, Any]:
+    """An experiment by its name, deleted ones too."""
+    name = required(asked.experiment_name, "experiment_name")
+    return {"experiment": entities.experiment(await s.tracking.experiment_by_name(name))}
+
+
+async def search_experiments(s: Services, asked: SearchExperiments) -> dict[str, Any]:
+    """Experiments by filter, in order, a page at a time."""
+    if not 1 <= asked.max_results <= PAGE_MAX:
+        raise invalid(
+            f"Invalid value {asked.max_results} for parameter 'max_results' supplied: It must be at least 1 and at most"
+            f" {PAGE_MAX}"
+        )
+    view = check_view(asked.view_type)
+    expression = parse(asked.filter, "experiments")
+    order = parse_order_by(asked.order_by, "experiments")
+    start = page_start(asked.page_token)
+    found = [
+        x
+        for x in await s.tracking.experiments()
+        if (view == "ALL" or (x.lifecycle == DELETED) == (view == "DELETED_ONLY"))
+        and search.experiments_match(expression, x)
+    ]
+    ordered = search.sort_experiments(order, found)
+    end = start + asked.max_results
+    return present(
+        experiments=[entities.experiment(x) for x in ordered[start:end]],
+        next_page_token=search.encode_page_token(end) if end < len(ordered) else None,
+    )
+
+
+async def update(s: Services, asked: UpdateExperiment) -> dict[str, Any]:
+    """Rename an experiment."""
+    experiment_id = required(asked.experiment_id, "experiment_id")
+    await s.tracking.active_experiment(experiment_id)
+    if asked.new_name is not None:
+        name = validate.check_experiment_name(asked.new_name)
+        await s.tracking.change_experiment(experiment_id, events.ExperimentRenamed(name))
+    return {}
+
+
+async def delete(s: Services, asked: ExperimentId) -> dict[str, Any]:
+    """Put an experiment and its runs in the bin."""
+    experiment_id = required(asked.experiment_id, "experiment_id")
+    if experiment_id == limits.DEFAULT_EXPERIMENT_ID:
+        raise invalid("The default experiment cannot be deleted: clients that name no experiment log to it")
+    await s.tracking.active_experiment(experiment_id)
+    await s.tracking.change_experiment(experiment_id, events.ExperimentDeleted())
+    return {}
+
+
+async def restore(s: Services, asked: ExperimentId) -> dict[str, Any]:
+    """Take an experiment and its runs out of the bin."""
+    experiment_id = required(asked.experiment_id, "experiment_id")
+    found = await s.tracking.experiment(experiment_id)
+    if found.lifecycle != DELETED:
+        raise invalid(f"The experiment {experiment_id} must be in the 'deleted' state. Current state is active.")
+    await s.tracking.change_experiment(experiment_id, events.ExperimentRestored())
+    return {}
+
+
+async def set_tag(s: Services, asked: SetExperimentTag) -> dict[str, Any]:
+    """Set a tag of an experiment."""
+    experiment_id = required(asked.experiment_id, "experiment_id")
+    key = validate.check_key(asked.key, "tag", "key")
+    await s.tracking.active_experiment(experiment_id)
+    await s.tracking.change_experiment(experiment_id, events.ExperimentTagsSet({key: _tag_value(asked.value)}))
+    return {}
+
+
+async def delete_tag(s: Services, asked: DeleteExperimentTag) -> dict[str, Any]:
+    """Take a tag of an experiment away."""
+    experiment_id = required(asked.experiment_id, "experiment_id")
+    key = required(asked.key, "key")
+    found = await s.tracking.active_experiment(experiment_id)
+    if key not in found.tags:
+        raise invalid(f"No tag with name: {key} in experiment with id {experiment_id}")
+    await s.tracking.change_experiment(experiment_id, events.ExperimentTagsDeleted([key]))
+    return {}
+
+
+def check_view(view: str) -> str:
+    """A view type, by MLflow's name."""
+    if view not in VIEWS:
+        raise invalid(f"Invalid value \"{view}\" for parameter 'view_type' supplied: expected one of {', '.join(VIEWS)}")
+    return view
+
+
+def _tag_value(value: str) -> str:
+    if len(value) > limits.EXPERIMENT_TAG_VALUE_CHARS_MAX:
+        raise invalid(f"'value' exceeds the maximum length of {limits.EXPERIMENT_TAG_VALUE_CHARS_MAX} characters")
+    return value
+
+
+def _check_location(location: str) -> None:
+    if any(part == ".." for part in location.replace("\\", "/").split("/")) or "#" in location or "?" in location:
+        raise invalid(f"Invalid value \"{location}\" for parameter 'artifact_location' supplied: it is no plain location")
+
+
+add(router, "POST", "/experiments/create", CreateExperiment, create, "Create an experiment")
+add(router, "GET", "/experiments/get", ExperimentId, get, "Get an experiment")
+add(router, "GET", "/experiments/get-by-name", ExperimentName, get_by_name, "Get an experiment by name")
+add(router, "POST", "/experiments/search", SearchExperiments, search_experiments, "Search experiments")
+add(router, "GET", "/experiments/search", SearchExperiments, search_experiments, "Search experiments")
+add(router, "POST", "/experiments/update", UpdateExperiment, update, "Rename an experiment")
+add(router, "POST", "/experiments/delete", ExperimentId, delete, "Delete an experiment")
+add(router, "POST", "/experiments/restore", ExperimentId, restore, "Restore an experiment")
+add(router, "POST", "/experiments/set-experiment-tag", SetExperimentTag, set_tag, "Set an experiment's tag")
+add(router, "POST", "/experiments/delete-experiment-tag", DeleteExperimentTag, delete_tag, "Delete an experiment's tag")

@@ -1,0 +1,205 @@
+"""Logged models: the entity MLflow 3 clients make for every model they log."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+
+from headrace.api import search
+from headrace.api.artifacts import files_of, store_path
+from headrace.api.errors import invalid
+from headrace.api.mlflow import entities
+from headrace.api.mlflow.wire import Body, Tag, add, number, page_start, present
+from headrace.api.services import Services
+from headrace.ingest import events, limits
+from headrace.ingest.names import run_name
+from headrace.processors.registry import LoggedModel
+
+router = APIRouter(tags=["logged models"])
+PAGE_MAX = 50_000
+NUMBERED_STATUS = dict(zip(("1", "2", "3"), events.LOGGED_MODEL_STATUSES, strict=True))
+
+
+class CreateLoggedModel(Body):
+    experiment_id: str = limits.DEFAULT_EXPERIMENT_ID
+    name: str = ""
+    model_type: str = ""
+    source_run_id: str = ""
+    params: list[Tag] = []
+    tags: list[Tag] = []
+
+
+class ModelId(Body):
+    model_id: str = ""
+
+
+class FinalizeLoggedModel(ModelId):
+    status: str = ""
+
+
+class LogLoggedModelParams(ModelId):
+    params: list[Tag] = []
+
+
+class SetLoggedModelTags(ModelId):
+    tags: list[Tag] = []
+
+
+class LoggedModelTag(ModelId):
+    tag_key: str = ""
+
+
+class LoggedModelArtifacts(ModelId):
+    artifact_directory_path: str = ""
+
+
+class OrderBy(Body):
+    field_name: str = ""
+    ascending: bool = True
+
+
+class SearchLoggedModels(Body):
+    experiment_ids: list[str] = []
+    filter: str = ""
+    max_results: int = 50
+    order_by: list[OrderBy] = []
+    page_token: str = ""
+
+
+async def create(s: Services, asked: CreateLoggedModel) -> dict[str, Any]:
+    """Begin to log a model; its files follow through the artifact proxy."""
+    experiment = await s.tracking.active_experiment(asked.experiment_id)
+    if any(character in asked.name for character in "/:.%\"'"):
+        raise invalid(
+            f"Invalid model name ({asked.name!r}) provided. Model name must be a non-empty string and cannot contain"
+            " the following characters: ('/', ':', '.', '%', '\"', \"'\")"
+        )
+    model_id = f"m-{uuid.uuid4().hex}"
+    created = events.LoggedModelCreated(
+        experiment_id=asked.experiment_id,
+        name=asked.name or run_name(),
+        source_run_id=asked.source_run_id,
+        model_type=asked.model_type,
+        params={p.key: p.value for p in asked.params},
+        tags={t.key: t.value for t in asked.tags},
+        artifact_root=experiment.artifact_location,
+    )
+    return await _answer(s, await s.tracking.change_logged_model(model_id, created))
+
+
+async def finalize(s: Services, asked: FinalizeLoggedModel) -> dict[str, Any]:
+    """Say that the model is complete, or that its upload failed."""
+    status = NUMBERED_STATUS.get(asked.status, asked.status)
+    if status not in events.LOGGED_MODEL_STATUSES[1:]:
+        raise invalid(f"Invalid value \"{status}\" for parameter 'status' supplied: expected READY or UPLOAD_FAILED")
+    await s.tracking.logged_model(asked.model_id)
+    return await _answer(s, await s.tracking.change_logged_model(asked.model_id, events.LoggedModelFinalized(status)))
+
+
+async def get(s: Services, asked: ModelId) -> dict[str, Any]:
+    """A logged model."""
+    return await _answer(s, await s.tracking.logged_model(asked.model_id))
+
+
+async def delete(s: Services, asked: ModelId) -> dict[str, Any]:
+    """Put a logged model in the bin."""
+    await s.tracking.logged_model(asked.model_id)
+    await s.tracking.change_logged_model(asked.model_id, events.LoggedModelDeleted())
+    return {}
+
+
+async def log_params(s: Services, asked: LogLoggedModelParams) -> dict[str, Any]:
+    """Log params of a logged model."""
+    await s.tracking.logged_model(asked.model_id)
+    params = {p.key: p.value for p in asked.params}
+    await s.tracking.change_logged_model(asked.model_id, events.LoggedModelParamsLogged(params))
+    return {}
+
+
+async def set_tags(s: Services, asked: SetLoggedModelTags) -> dict[str, Any]:
+    """Set tags of a logged model."""
+    await s.tracking.logged_model(asked.model_id)
+    tags = {t.key: t.value for t in asked.tags}
+    return await _answer(s, await s.tracking.change_logged_model(asked.model_id, events.LoggedModelTagsSet(tags)))
+
+
+async def delete_tag(s: Services, asked: LoggedModelTag) -> dict[str, Any]:
+    """Take a tag of a logged model away."""
+    await s.tracking.logged_model(asked.model_id)
+    await s.tracking.change_logged_model(asked.model_id, events.LoggedModelTagsDeleted([asked.tag_key]))
+    return {}
+
+
+async def list_artifacts(s: Services, asked: LoggedModelArtifacts) -> dict[str, Any]:
+    """Files and folders below a path of a logged model, one level."""
+    state = await s.tracking.logged_model(asked.model_id)
+    path = asked.artifact_directory_path.strip("/")
+    found = await run_in_threadpool(s.artifacts.list, store_path(state.artifact_uri, path))
+    return present(root_uri=state.artifact_uri, files=files_of(found, path))
+
+
+async def search_models(s: Services, asked: SearchLoggedModels) -> dict[str, Any]:
+    """Logged models of experiments, newest first."""
+    if not 1 <= asked.max_results <= PAGE_MAX:
+        raise invalid(f"Invalid value {asked.max_results} for parameter 'max_results' supplied: 1 to {PAGE_MAX} are allowed")
+    if asked.filter:
+        raise invalid("Filters of logged models are not supported by this server yet; filter by experiment_ids")
+    fields = {"creation_time": "creation_time_ms", "creation_timestamp": "creation_time_ms", "name": "name"}
+    orders = asked.order_by or [OrderBy(field_name="creation_time", ascending=False)]
+    for order in orders:
+        if order.field_name not in fields:
+            raise invalid(f"Invalid order by field name: {order.field_name}: expected one of {', '.join(fields)}")
+    start = page_start(asked.page_token)
+    found = [m for m in await s.tracking.logged_models() if m.experiment_id in asked.experiment_ids]
+    found.sort(key=lambda m: m.model_id)
+    for order in reversed(orders):
+        found.sort(key=lambda m: getattr(m, fields[order.field_name]), reverse=not order.ascending)  # noqa: B023
+    end = start + asked.max_results
+    return present(
+        models=[await _entity(s, model) for model in found[start:end]],
+        next_page_token=search.encode_page_token(end) if end < len(found) else None,
+    )
+
+
+async def _answer(s: Services, state: LoggedModel) -> dict[str, Any]:
+    return {"model": await _entity(s, state)}
+
+
+async def _entity(s: Services, state: LoggedModel) -> dict[str, Any]:
+    await s.tracking.caught_up()
+    rows = await run_in_threadpool(
+        s.views.rows,
+        "SELECT run_id, key, argMax((value, timestamp_ms, step, dataset_name, dataset_digest), (step, timestamp_ms, value))"
+        " FROM metrics WHERE model_id = {model_id:String} AND ({run_id:String} = '' OR run_id = {run_id:String})"
+        " GROUP BY run_id, key ORDER BY run_id, key",
+        {"model_id": state.model_id, "run_id": state.source_run_id},
+    )
+    metrics = [
+        present(
+            key=key,
+            value=number(last[0]),
+            timestamp=last[1],
+            step=last[2],
+            dataset_name=last[3] or None,
+            dataset_digest=last[4] or None,
+            model_id=state.model_id,
+            run_id=run_id,
+        )
+        for run_id, key, last in rows
+    ]
+    return entities.logged_model(state, metrics)
+
+
+_ONE = "/logged-models/{model_id}"
+add(router, "POST", "/logged-models", CreateLoggedModel, create, "Create a logged model")
+add(router, "POST", "/logged-models/search", SearchLoggedModels, search_models, "Search logged models")
+add(router, "GET", _ONE, ModelId, get, "Get a logged model")
+add(router, "PATCH", _ONE, FinalizeLoggedModel, finalize, "Finalize a logged model")
+add(router, "DELETE", _ONE, ModelId, delete, "Delete a logged model")
+add(router, "POST", f"{_ONE}/params", LogLoggedModelParams, log_params, "Log params of a logged model")
+add(router, "PATCH", f"{_ONE}/tags", SetLoggedModelTags, set_tags, "Set tags of a logged model")
+add(router, "DELETE", f"{_ONE}/tags/{{tag_key}}", LoggedModelTag, delete_tag, "Delete a tag of a logged model")
+add(router, "GET", f"{_ONE}/artifacts/directories", LoggedModelArtifacts, list_artifacts, "List a logged model's files")

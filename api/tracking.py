@@ -1,0 +1,272 @@
+"""Commands and reads of tracking: each command is appended to the log, and its outcome is what the fold made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+import msgspec
+import pyarrow as pa
+from starlette.concurrency import run_in_threadpool
+
+from headrace.api.appender import Appender
+from headrace.api.errors import ApiError, invalid, missing, unavailable
+from headrace.ingest import codec, events, points
+from headrace.ingest.clock import Clock
+from headrace.ingest.envelope import ARROW, Envelope
+from headrace.ingest.limits import experiment_id_of
+from headrace.ingest.log import Log, Position
+from headrace.ingest.names import run_name
+from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.processors.engine import Engine
+from headrace.processors.metrics import Summary
+from headrace.processors.outcome import REFUSED
+from headrace.processors.registry import DELETED, Experiment, LoggedModel
+from headrace.processors.runs import RUN_NAME_TAG, RunState
+
+T = TypeVar("T")
+_ID_ATTEMPTS = 100
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One metric point. timestamp_ms since the epoch, UTC."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int = 0
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+class Tracking:
+    """Experiments, runs and logged models, for one API process."""
+
+    def __init__(self, log: Log, engine: Engine, appender: Appender, clock: Clock, wait_s: float) -> None:
+        """wait_s: how long a command or read waits for folds and views before it gives up, seconds."""
+        self._log = log
+        self._engine = engine
+        self._appender = appender
+        self._clock = clock
+        self._wait_s = wait_s
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    async def caught_up(self) -> None:
+        """Wait until the views hold all that was in the log when this was called. Raises TEMPORARILY_UNAVAILABLE."""
+        target = {p: offset for p, offset in self._log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)}
+        await self._wait(self._engine.stored(target))
+
+    async def folded(self) -> None:
+        """Wait until the folds have seen all runs and registry events that were in the log when this was called."""
+        target = {p: offset for p, offset in self._log.end().items() if p.topic in (RUNS, REGISTRY)}
+        await self._wait(self._engine.folded.reached(target))
+
+    async def _wait(self, future: Future[T]) -> T:
+        if future.done():
+            return future.result()
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._wait_s)
+        except TimeoutError:
+            fault = self._engine.fault or "they are still behind the log"
+            raise unavailable(
+                f"The views did not catch up within {self._wait_s:g} s: {fault}. What was logged is safe."
+            ) from None
+
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    async def command(self, subject: str, event: events.Event) -> str | None:
+        """Append one event and wait for its outcome: None when it was applied, else why it was refused."""
+        [position] = await self._appender.append([self._envelope(subject, event)])
+        return await self._refusal(position)
+
+    def _envelope(self, subject: str, event: events.Event) -> Envelope:
+        return Envelope(
+            id=uuid.uuid4().hex,
+            type=codec.type_of(event),
+            source="api",
+            subject=subject,
+            time_ms=self._clock.time_ms(),
+            data=codec.encode_event(event),
+        )
+
+    async def _refusal(self, position: Position) -> str | None:
+        outcome = await self._wait(self._engine.outcome(position))
+        return outcome.reason if outcome.kind == REFUSED else None
+
+    # --- experiments --------------------------------------------------------------------------------------------------
+
+    async def create_experiment(self, name: str, artifact_location: str, tags: dict[str, str]) -> str:
+        """Create an experiment; its id. Raises RESOURCE_ALREADY_EXISTS."""
+        for attempt in range(_ID_ATTEMPTS):
+            experiment_id = experiment_id_of(name, attempt)
+            refusal = await self.command(experiment_id, events.ExperimentCreated(name, artifact_location, tags))
+            if refusal is None:
+                return experiment_id
+            holder = self._engine.registry.by_name.get(name)
+            if holder is not None:
+                if holder.lifecycle == DELETED:
+                    raise ApiError(
+                        "RESOURCE_ALREADY_EXISTS",
+                        f"Experiment '{name}' already exists in deleted state. You can restore the experiment, or"
+                        " permanently delete the experiment to create a new one.",
+                    )
+                raise ApiError("RESOURCE_ALREADY_EXISTS", f"Experiment(name={name}) already exists.")
+        raise unavailable(f"No free id was found for the experiment {name!r}")
+
+    async def experiment(self, experiment_id: str) -> Experiment:
+        """An experiment, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
+        await self.folded()
+        found = self._engine.registry.experiments.get(experiment_id)
+        if found is None:
+            raise missing(f"No Experiment with id={experiment_id} exists")
+        return found
+
+    async def experiment_by_name(self, name: str) -> Experiment:
+        """An experiment by its name, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
+        await self.folded()
+        found = self._engine.registry.by_name.get(name)
+        if found is None:
+            raise missing(f"Could not find experiment with name '{name}'")
+        return found
+
+    async def active_experiment(self, experiment_id: str) -> Experiment:
+        """An experiment that can be changed. Raises RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE if deleted."""
+        found = await self.experiment(experiment_id)
+        if found.lifecycle == DELETED:
+            raise invalid(f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted.")
+        return found
+
+    async def experiments(self) -> list[Experiment]:
+        """All of them, deleted ones too."""
+        await self.folded()
+        return list(self._engine.registry.experiments.values())
+
+    async def change_experiment(self, experiment_id: str, event: events.Event) -> None:
+        """Append a change of an experiment. Raises what refuses it."""
+        refusal = await self.command(experiment_id, event)
+        if refusal is None:
+            return
+        if isinstance(event, events.ExperimentRenamed) and "already exists" in refusal:
+            raise ApiError("RESOURCE_ALREADY_EXISTS", refusal)
+        raise missing(refusal)
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    async def create_run(
+        self, experiment_id: str, name: str, user_id: str, start_time_ms: int | None, tags: dict[str, str]
+    ) -> RunState:
+        """Create a run. name: made up when empty."""
+        experiment = await self.active_experiment(experiment_id)
+        tagged = tags.get(RUN_NAME_TAG, "")
+        if name and tagged and name != tagged:
+            raise invalid(
+                "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+                f"(run_name='{name}', mlflow.runName='{tagged}')."
+            )
+        name = name or tagged or run_name()
+        run_id = uuid.uuid4().hex
+        created = events.RunCreated(
+            experiment_id=experiment_id,
+            start_time_ms=self._clock.time_ms() if start_time_ms is None else start_time_ms,
+            name=name,
+            user_id=user_id,
+            tags={**tags, RUN_NAME_TAG: name},
+            artifact_root=experiment.artifact_location,
+        )
+        refusal = await self.command(run_id, created)
+        if refusal is not None:
+            raise unavailable(refusal)
+        return await self.run(run_id)
+
+    async def run(self, run_id: str) -> RunState:
+        """A run, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
+        await self.folded()
+        if not self._engine.knows(run_id):
+            raise missing(f"Run with id={run_id} not found")
+        state = self._engine.cached_run(run_id)
+        if state is None:
+            await self._wait(self._engine.stored())
+            state = await run_in_threadpool(self._engine.stored_run, run_id) or self._engine.cached_run(run_id)
+        if state is None:
+            raise unavailable(f"The run {run_id} is known but its view has no row yet; try again")
+        experiment = self._engine.registry.experiments.get(state.experiment_id)
+        if experiment is not None and experiment.lifecycle == DELETED and state.lifecycle != DELETED:
+            state = msgspec.structs.replace(state, lifecycle=DELETED)
+        return state
+
+    async def active_run(self, run_id: str) -> RunState:
+        """A run that can be written to. Raises RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE if it is deleted."""
+        state = await self.run(run_id)
+        if state.lifecycle == DELETED:
+            raise invalid(f"The run {run_id} must be in the 'active' state. Current state is deleted.")
+        return state
+
+    async def change_run(self, run_id: str, event: events.Event) -> RunState:
+        """Append an event of a run and return the run after it. Raises INVALID_PARAMETER_VALUE when it is refused."""
+        refusal = await self.command(run_id, event)
+        if refusal is not None:
+            raise invalid(refusal)
+        return await self.run(run_id)
+
+    async def log(self, run_id: str, metrics: Sequence[Point], params: dict[str, str], tags: dict[str, str]) -> None:
+        """Log to a run, all or nothing: a refused param leaves no tag and no point behind."""
+        await self.active_run(run_id)
+        if params or tags:
+            refusal = await self.command(run_id, events.AttributesLogged(params, tags, atomic=True))
+            if refusal is not None:
+                raise invalid(refusal)
+        if metrics:
+            await self._appender.append([self._points(run_id, metrics)])
+
+    def _points(self, run_id: str, metrics: Sequence[Point]) -> Envelope:
+        columns = {
+            "key": pa.array([m.key for m in metrics], pa.string()),
+            "step": pa.array([m.step for m in metrics], pa.int64()),
+            "timestamp_ms": pa.array([m.timestamp_ms for m in metrics], pa.int64()),
+            "value": pa.array([m.value for m in metrics], pa.float64()),
+        }
+        for name in points.OPTIONAL:
+            values = [getattr(m, name) for m in metrics]
+            if any(values):
+                columns[name] = pa.array(values, pa.string())
+        return Envelope(
+            id=uuid.uuid4().hex,
+            type=events.METRICS_LOGGED,
+            source="api",
+            subject=run_id,
+            time_ms=self._clock.time_ms(),
+            data=points.encode(columns),
+            content_type=ARROW,
+        )
+
+    async def summaries(self, run_ids: list[str]) -> dict[str, dict[str, Summary]]:
+        """Metrics of runs: run_id → key → Summary. Waits for the views."""
+        await self.caught_up()
+        return await run_in_threadpool(self._engine.summaries, run_ids)
+
+    # --- logged models ------------------------------------------------------------------------------------------------
+
+    async def logged_model(self, model_id: str, deleted: bool = False) -> LoggedModel:
+        """A logged model. Raises RESOURCE_DOES_NOT_EXIST, for a deleted one too unless asked for."""
+        await self.folded()
+        found = self._engine.registry.logged_models.get(model_id)
+        if found is None or (found.lifecycle == DELETED and not deleted):
+            raise missing(f"Logged model with ID '{model_id}' not found.")
+        return found
+
+    async def change_logged_model(self, model_id: str, event: events.Event) -> LoggedModel:
+        """Append a change of a logged model and return it after that."""
+        refusal = await self.command(model_id, event)
+        if refusal is not None:
+            raise missing(refusal)
+        return await self.logged_model(model_id, deleted=True)
+
+    async def logged_models(self) -> list[LoggedModel]:
+        """All that are not deleted."""
+        await self.folded()
+        return [m for m in list(self._engine.registry.logged_models.values()) if m.lifecycle != DELETED]
