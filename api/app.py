@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api import artifacts, gateway, health, live, page, series, telemetry
 from headrace.api.appender import Appender
 from headrace.api.artifacts import ArtifactStore
@@ -26,6 +24,7 @@ from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Log
 from headrace.processors.engine import Engine
 from headrace.processors.views import Views
+from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (experiments, runs, history, lineage, logged_models)),
@@ -45,7 +44,15 @@ def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None =
         tracking = Tracking(log, engine, appender, clock, settings.read_wait_s)
         feed = Live(engine)
         app.state.services = Services(
-            settings, clock, log, views, engine, appender, tracking, ArtifactStore(settings.data_dir / "artifacts"), feed
+            settings,
+            clock,
+            log,
+            views,
+            engine,
+            appender,
+            tracking,
+            ArtifactStore(settings.data_dir / "artifacts"),
+            feed,
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
         engine.start()
@@ -83,5 +90,3 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document.setdefault("components", {}).setdefault("schemas", {}).update(wire.COMPONENTS)
         app.openapi_schema = document
     return app.openapi_schema
-
-

@@ -14,13 +14,12 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse
-
 from headrace.api.errors import ApiError, invalid, missing, unavailable
 from headrace.api.services import Services, services
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
 
 router = APIRouter(tags=["artifacts"])
 SCHEME = "mlflow-artifacts:/"

@@ -6,12 +6,11 @@ import logging
 
 import msgspec
 from fastapi import Request, Response
-from starlette.exceptions import HTTPException
-
 from headrace.api.appender import AppendRefused
 from headrace.api.filter import FilterError
 from headrace.ingest.log import LogUnavailable
 from headrace.processors.views import ViewsUnavailable
+from starlette.exceptions import HTTPException
 
 logger = logging.getLogger("headrace.api")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn, TypeAlias
 
-Kind: TypeAlias = Literal["runs", "experiments"]
+Kind: TypeAlias = Literal["runs", "experiments", "logged_models"]
 Entity: TypeAlias = Literal["metric", "param", "tag", "attribute", "dataset"]
 Operator: TypeAlias = Literal[
     "=", "!=", ">", ">=", "<", "<=", "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"
@@ -126,6 +126,22 @@ _GRAMMARS: Final[dict[Kind, _Grammar]] = {
         numeric=frozenset({"creation_time", "last_update_time"}),
         listable=("experiment_id",),
         nullable=("tag",),
+        orderable=("attribute",),
+    ),
+    "logged_models": _Grammar(
+        entities={
+            **dict.fromkeys(("attr", "attribute", "attributes"), "attribute"),
+            **dict.fromkeys(("param", "params"), "param"),
+            **dict.fromkeys(("tag", "tags"), "tag"),
+        },
+        attributes={
+            **{key: key for key in ("name", "model_id", "model_type", "status", "source_run_id", "experiment_id")},
+            **dict.fromkeys(("creation_time", "creation_timestamp"), "creation_time"),
+            **dict.fromkeys(("last_update_time", "last_updated_timestamp"), "last_update_time"),
+        },
+        numeric=frozenset({"creation_time", "last_update_time"}),
+        listable=("name", "model_id", "status", "source_run_id"),
+        nullable=("param", "tag"),
         orderable=("attribute",),
     ),
 }

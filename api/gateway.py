@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from msgspec.structs import replace
-
 from headrace.api.errors import invalid
 from headrace.api.services import Services, services
 from headrace.ingest import codec, events
@@ -16,6 +14,7 @@ from headrace.ingest.codec import Malformed
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.limits import is_run_id
 from headrace.ingest.topics import DEAD_LETTERS, METRICS, RUNS, topic_of
+from msgspec.structs import replace
 
 router = APIRouter(tags=["ingest"])
 FRAMES = "application/vnd.headrace.frames"

@@ -6,7 +6,6 @@ from importlib.metadata import version
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-
 from headrace.api.services import services
 
 router = APIRouter(tags=["server"])

@@ -11,12 +11,11 @@ from typing import Annotated, Protocol
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api.errors import unavailable
 from headrace.api.services import services
 from headrace.processors.engine import Engine
 from headrace.processors.views import ViewsUnavailable
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["live"])
 

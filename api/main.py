@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
-
 from headrace.api import settings as server_settings
 from headrace.api.app import create_app
 from headrace.api.settings import Settings

@@ -12,7 +12,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from fastapi import APIRouter, Request, Response
-
 from headrace.api.errors import ApiError
 
 TYPES = {

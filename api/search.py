@@ -225,20 +225,31 @@ _ATTRIBUTES: Final[dict[str, Callable[[ExperimentLike], str | int]]] = {
 }
 
 
-def experiments_match(expression: Expression | None, experiment: ExperimentLike) -> bool:
-    """Whether the experiment matches; a comparison with a tag it lacks is false, whatever its operator."""
+def matches(expression: Expression | None, read: Callable[[Comparison], str | int | None]) -> bool:
+    """Whether an expression holds. read: the value a comparison is about, None where it is missing; a comparison with
+    what is missing is false, whatever its operator."""
     match expression:
         case None:
             return True
         case And(operands):
-            return all(experiments_match(x, experiment) for x in operands)
+            return all(matches(x, read) for x in operands)
         case Or(operands):
-            return any(experiments_match(x, experiment) for x in operands)
+            return any(matches(x, read) for x in operands)
         case Not(operand):
-            return not experiments_match(operand, experiment)
-        case Comparison(entity="tag"):
-            return _holds(experiment.tags.get(expression.key), expression)
-    return _holds(_ATTRIBUTES[expression.key](experiment), expression)
+            return not matches(operand, read)
+        case Comparison():
+            return _holds(read(expression), expression)
+
+
+def experiments_match(expression: Expression | None, experiment: ExperimentLike) -> bool:
+    """Whether the experiment matches."""
+
+    def read(comparison: Comparison) -> str | int | None:
+        if comparison.entity == "tag":
+            return experiment.tags.get(comparison.key)
+        return _ATTRIBUTES[comparison.key](experiment)
+
+    return matches(expression, read)
 
 
 def _holds(left: str | int | None, comparison: Comparison) -> bool:

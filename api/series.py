@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.ipc
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api.errors import invalid
 from headrace.api.services import services
 from headrace.ingest.limits import INT64_MAX, INT64_MIN
 from headrace.processors.views import Views
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["series"])
 

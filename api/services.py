@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import Request
-
 from headrace.api.settings import Settings
 from headrace.ingest.clock import Clock
 from headrace.ingest.log import Log

@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
+from headrace.api.services import Services, services
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from headrace.api.services import Services, services
 
 router = APIRouter(tags=["server"])
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -52,7 +51,11 @@ class _Folds(Collector):
         ):
             yield CounterMetricFamily(f"headrace_{name}", help_text, value=getattr(engine.counters, name))
         offset = GaugeMetricFamily("headrace_offset", "Offset to read next.", labels=("topic", "partition", "stage"))
-        stages = (("log", self._parts.log.end()), ("folded", engine.folded.offsets()), ("viewed", engine.viewed.offsets()))
+        stages = (
+            ("log", self._parts.log.end()),
+            ("folded", engine.folded.offsets()),
+            ("viewed", engine.viewed.offsets()),
+        )
         for stage, offsets in stages:
             for partition, value in offsets.items():
                 offset.add_metric((partition.topic, str(partition.partition), stage), value)

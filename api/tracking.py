@@ -10,8 +10,6 @@ from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api.appender import Appender
 from headrace.api.errors import ApiError, invalid, missing, unavailable
 from headrace.ingest import codec, events, points
@@ -26,6 +24,7 @@ from headrace.processors.metrics import Summary
 from headrace.processors.outcome import REFUSED
 from headrace.processors.registry import DELETED, Experiment, LoggedModel
 from headrace.processors.runs import RUN_NAME_TAG, RunState
+from starlette.concurrency import run_in_threadpool
 
 T = TypeVar("T")
 _ID_ATTEMPTS = 100

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Iterator
 
 import msgspec
-
 from headrace.ingest.envelope import Attributes, Envelope, from_attributes
 from headrace.ingest.events import TYPE_OF, TYPES, Event, EventRejected
 

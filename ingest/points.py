@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.ipc
-
 from headrace.ingest.codec import Malformed
 
 KEY = pa.dictionary(pa.int32(), pa.string())

@@ -88,7 +88,13 @@ class SqliteLog:
                         self._writer.executemany(
                             f"INSERT INTO topic_{topic} VALUES (?, ?, ?, ?, ?)",
                             (
-                                (first + i, now_ms, envelopes[j].subject, encode_attributes(envelopes[j]), envelopes[j].data)
+                                (
+                                    first + i,
+                                    now_ms,
+                                    envelopes[j].subject,
+                                    encode_attributes(envelopes[j]),
+                                    envelopes[j].data,
+                                )
                                 for i, j in enumerate(indexes)
                             ),
                         )

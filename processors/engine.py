@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-
 from headrace.ingest import codec, points
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.envelope import Envelope
@@ -239,7 +238,9 @@ class Engine:
         self.counters.events += 1
         self._count(outcome)
         if event is None and outcome.kind != DUPLICATE:
-            return Outcome(SKIPPED, f"{record.envelope.type} version {record.envelope.schema_version} is not known here")
+            return Outcome(
+                SKIPPED, f"{record.envelope.type} version {record.envelope.schema_version} is not known here"
+            )
         return outcome
 
     def _follow_heartbeat(self, state: RunState) -> None:
@@ -292,9 +293,7 @@ class Engine:
             with self._lock:
                 self._lock.wait_for(lambda: self._pending.offsets or self._stopping.is_set())
                 self._lock.wait_for(
-                    lambda: self.viewed.waited_for
-                    or self._pending.bytes >= READ_BYTES_MAX
-                    or self._stopping.is_set(),
+                    lambda: self.viewed.waited_for or self._pending.bytes >= READ_BYTES_MAX or self._stopping.is_set(),
                     LINGER_S,
                 )
                 if self._stopping.is_set():
@@ -384,7 +383,10 @@ class Engine:
             self._metric_states.put(run_id, key, summary)
             updated.append((run_id, key, *summary))
         columns = list(zip(*updated, strict=True))
-        self._insert("metric_summary", pa.table(dict(zip(metrics.SUMMARY_SCHEMA.names, columns, strict=True)), schema=metrics.SUMMARY_SCHEMA))
+        self._insert(
+            "metric_summary",
+            pa.table(dict(zip(metrics.SUMMARY_SCHEMA.names, columns, strict=True)), schema=metrics.SUMMARY_SCHEMA),
+        )
 
     def _recover_summaries(self, at: checkpoint.Checkpoints) -> None:
         """Summarize points that were stored when a crash kept their summaries from it."""

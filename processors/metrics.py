@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-
 from headrace.ingest import points as wire
 from headrace.ingest.log import Record
 
@@ -80,11 +79,20 @@ SUMMARY_SCHEMA = pa.schema(
 """Rows of the view `metric_summary`."""
 
 
-
 def merged(a: Summary, b: Summary) -> Summary:
     """The summary of the points of both; b holds the later offsets."""
-    last = b if _order(b.last_step, b.last_timestamp_ms, b.last_value) >= _order(a.last_step, a.last_timestamp_ms, a.last_value) else a
-    first = a if _order(a.first_step, a.first_timestamp_ms, a.first_value) <= _order(b.first_step, b.first_timestamp_ms, b.first_value) else b
+    last = (
+        b
+        if _order(b.last_step, b.last_timestamp_ms, b.last_value)
+        >= _order(a.last_step, a.last_timestamp_ms, a.last_value)
+        else a
+    )
+    first = (
+        a
+        if _order(a.first_step, a.first_timestamp_ms, a.first_value)
+        <= _order(b.first_step, b.first_timestamp_ms, b.first_value)
+        else b
+    )
     return Summary(
         last.last_value,
         last.last_step,

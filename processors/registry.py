@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec.structs import replace
-
 from headrace.ingest import events as e
 from headrace.ingest.log import Record
 from headrace.processors.outcome import APPLIED, DUPLICATE, REFUSED, Outcome, sequence_outcome
+from msgspec.structs import replace
 
 ACTIVE, DELETED = "active", "deleted"
 

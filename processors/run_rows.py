@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-
 from headrace.ingest import events as e
 from headrace.ingest.log import Record
 from headrace.processors.outcome import Outcome

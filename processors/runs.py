@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
-
 from headrace.ingest import events as e
 from headrace.ingest.limits import DEFAULT_EXPERIMENT_ID
 from headrace.ingest.log import Record
 from headrace.processors.outcome import APPLIED, DUPLICATE, REFUSED, Outcome, sequence_outcome
+from msgspec.structs import replace
 
 ACTIVE, DELETED = "active", "deleted"
 ENDED = ("FINISHED", "FAILED", "KILLED")
@@ -55,7 +54,11 @@ def apply(state: RunState | None, record: Record, event: e.Event | None) -> tupl
     which only moves the writer's sequence on. A duplicate returns the state as it was.
     """
     envelope = record.envelope
-    before = state or RunState(envelope.subject, start_time_ms=envelope.time_ms, artifact_uri=_artifact_uri("", DEFAULT_EXPERIMENT_ID, envelope.subject))
+    before = state or RunState(
+        envelope.subject,
+        start_time_ms=envelope.time_ms,
+        artifact_uri=_artifact_uri("", DEFAULT_EXPERIMENT_ID, envelope.subject),
+    )
     missed = 0
     writers = before.writers
     if envelope.writer:

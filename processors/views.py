@@ -43,7 +43,9 @@ class Views:
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query. parameters: bound by the server as `{name:Type}`. Raises ViewsUnavailable."""
         with self._reader() as client:
-            result: list[tuple[Any, ...]] = self._call(lambda: client.query(sql, parameters=parameters or {}).result_rows)
+            result: list[tuple[Any, ...]] = self._call(
+                lambda: client.query(sql, parameters=parameters or {}).result_rows
+            )
             return result
 
     def arrow(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-
 from headrace.api import search
 from headrace.api.errors import invalid
 from headrace.api.filter import parse, parse_order_by
@@ -73,7 +72,9 @@ async def create(s: Services, asked: CreateExperiment) -> dict[str, str]:
 
 async def get(s: Services, asked: ExperimentId) -> dict[str, Any]:
     """An experiment by its id, deleted ones too."""
-    return {"experiment": entities.experiment(await s.tracking.experiment(required(asked.experiment_id, "experiment_id")))}
+    return {
+        "experiment": entities.experiment(await s.tracking.experiment(required(asked.experiment_id, "experiment_id")))
+    }
 
 
 async def get_by_name(s: Services, asked: ExperimentName) -> dict[str, Any]:
@@ -160,7 +161,9 @@ async def delete_tag(s: Services, asked: DeleteExperimentTag) -> dict[str, Any]:
 def check_view(view: str) -> str:
     """A view type, by MLflow's name."""
     if view not in VIEWS:
-        raise invalid(f"Invalid value \"{view}\" for parameter 'view_type' supplied: expected one of {', '.join(VIEWS)}")
+        raise invalid(
+            f"Invalid value \"{view}\" for parameter 'view_type' supplied: expected one of {', '.join(VIEWS)}"
+        )
     return view
 
 
@@ -172,7 +175,9 @@ def _tag_value(value: str) -> str:
 
 def _check_location(location: str) -> None:
     if any(part == ".." for part in location.replace("\\", "/").split("/")) or "#" in location or "?" in location:
-        raise invalid(f"Invalid value \"{location}\" for parameter 'artifact_location' supplied: it is no plain location")
+        raise invalid(
+            f"Invalid value \"{location}\" for parameter 'artifact_location' supplied: it is no plain location"
+        )
 
 
 add(router, "POST", "/experiments/create", CreateExperiment, create, "Create an experiment")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api import search
 from headrace.api.errors import invalid
 from headrace.api.mlflow.runs import RunId, run_id_of
 from headrace.api.mlflow.wire import Body, add, number, page_start, present, required
 from headrace.api.services import Services
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["metrics"])
 PAGE_MAX = 25_000
@@ -43,7 +42,9 @@ async def get(s: Services, asked: GetHistory) -> dict[str, Any]:
     """Every point of a metric by time, none left out."""
     run_id, key = run_id_of(asked), required(asked.metric_key, "metric_key")
     if asked.max_results is not None and not 1 <= asked.max_results <= PAGE_MAX:
-        raise invalid(f"Invalid value {asked.max_results} for parameter 'max_results' supplied: 1 to {PAGE_MAX} are allowed")
+        raise invalid(
+            f"Invalid value {asked.max_results} for parameter 'max_results' supplied: 1 to {PAGE_MAX} are allowed"
+        )
     start = page_start(asked.page_token)
     await s.tracking.run(run_id)
     await s.tracking.caught_up()
@@ -66,7 +67,9 @@ async def get_bulk(s: Services, asked: GetHistoryBulk) -> dict[str, Any]:
     if not asked.run_id:
         raise invalid("GetMetricHistoryBulk request must specify at least one run_id.")
     if len(asked.run_id) > BULK_RUNS_MAX:
-        raise invalid(f"GetMetricHistoryBulk request cannot specify more than {BULK_RUNS_MAX} run_ids. Received {len(asked.run_id)} run_ids.")
+        raise invalid(
+            f"GetMetricHistoryBulk request cannot specify more than {BULK_RUNS_MAX} run_ids. Received {len(asked.run_id)} run_ids."
+        )
     await s.tracking.caught_up()
     metrics: list[dict[str, Any]] = []
     for run_id in asked.run_id:

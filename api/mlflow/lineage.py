@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api.artifacts import files_of, store_path
 from headrace.api.errors import invalid
 from headrace.api.mlflow import validate
@@ -16,6 +14,7 @@ from headrace.api.mlflow.wire import Body, Tag, add, present, required
 from headrace.api.services import Services
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["lineage"])
 DATASETS_MAX = 1000
@@ -104,7 +103,11 @@ async def log_model(s: Services, asked: LogModel) -> dict[str, Any]:
         model = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         raise invalid(f"Malformed model info. \n {text} \n is not JSON: {error}") from None
-    absent = [name for name in ("artifact_path", "flavors", "utc_time_created", "run_id") if not isinstance(model, dict) or name not in model]
+    absent = [
+        name
+        for name in ("artifact_path", "flavors", "utc_time_created", "run_id")
+        if not isinstance(model, dict) or name not in model
+    ]
     if absent:
         raise invalid(f"Model json is missing mandatory fields: {set(absent)}")
     history = msgspec.json.decode(state.tags.get("mlflow.log-model.history", "[]"))

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api import search
 from headrace.api.artifacts import files_of, store_path
 from headrace.api.errors import invalid
+from headrace.api.filter import Comparison, parse
 from headrace.api.mlflow import entities
 from headrace.api.mlflow.wire import Body, Tag, add, number, page_start, present
 from headrace.api.services import Services
 from headrace.ingest import events, limits
 from headrace.ingest.names import run_name
 from headrace.processors.registry import LoggedModel
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["logged models"])
 PAGE_MAX = 50_000
+FIELDS = {
+    "creation_time": "creation_time_ms",
+    "creation_timestamp": "creation_time_ms",
+    "last_update_time": "last_update_time_ms",
+    "last_updated_timestamp": "last_update_time_ms",
+    "name": "name",
+    "model_id": "model_id",
+}
+"""What logged models are ordered by, and the field that holds it."""
 NUMBERED_STATUS = dict(zip(("1", "2", "3"), events.LOGGED_MODEL_STATUSES, strict=True))
 
 
@@ -144,24 +155,35 @@ async def list_artifacts(s: Services, asked: LoggedModelArtifacts) -> dict[str, 
 async def search_models(s: Services, asked: SearchLoggedModels) -> dict[str, Any]:
     """Logged models of experiments, newest first."""
     if not 1 <= asked.max_results <= PAGE_MAX:
-        raise invalid(f"Invalid value {asked.max_results} for parameter 'max_results' supplied: 1 to {PAGE_MAX} are allowed")
-    if asked.filter:
-        raise invalid("Filters of logged models are not supported by this server yet; filter by experiment_ids")
-    fields = {"creation_time": "creation_time_ms", "creation_timestamp": "creation_time_ms", "name": "name"}
+        raise invalid(
+            f"Invalid value {asked.max_results} for parameter 'max_results' supplied: 1 to {PAGE_MAX} are allowed"
+        )
+    expression = parse(asked.filter, "logged_models")
     orders = asked.order_by or [OrderBy(field_name="creation_time", ascending=False)]
     for order in orders:
-        if order.field_name not in fields:
-            raise invalid(f"Invalid order by field name: {order.field_name}: expected one of {', '.join(fields)}")
+        if order.field_name not in FIELDS:
+            raise invalid(f"Invalid order by field name: {order.field_name}: expected one of {', '.join(FIELDS)}")
     start = page_start(asked.page_token)
-    found = [m for m in await s.tracking.logged_models() if m.experiment_id in asked.experiment_ids]
+    models = [m for m in await s.tracking.logged_models() if m.experiment_id in asked.experiment_ids]
+    found = [m for m in models if search.matches(expression, partial(_read, m))]
     found.sort(key=lambda m: m.model_id)
     for order in reversed(orders):
-        found.sort(key=lambda m: getattr(m, fields[order.field_name]), reverse=not order.ascending)  # noqa: B023
+        found.sort(key=attrgetter(FIELDS[order.field_name]), reverse=not order.ascending)
     end = start + asked.max_results
     return present(
         models=[await _entity(s, model) for model in found[start:end]],
         next_page_token=search.encode_page_token(end) if end < len(found) else None,
     )
+
+
+def _read(model: LoggedModel, comparison: Comparison) -> str | int | None:
+    """What a comparison of a filter is about."""
+    if comparison.entity == "tag":
+        return model.tags.get(comparison.key)
+    if comparison.entity == "param":
+        return model.params.get(comparison.key)
+    value: str | int = getattr(model, FIELDS.get(comparison.key, comparison.key))
+    return value
 
 
 async def _answer(s: Services, state: LoggedModel) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
-
 from headrace.api import search
 from headrace.api.errors import invalid, missing
 from headrace.api.filter import parse, parse_order_by
@@ -19,6 +17,7 @@ from headrace.api.tracking import Point
 from headrace.ingest import events, limits
 from headrace.processors.runs import DELETED
 from headrace.processors.states import stored_runs
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["runs"])
 PAGE_MAX = 50_000
@@ -132,7 +131,9 @@ async def update(s: Services, asked: UpdateRun) -> dict[str, Any]:
     if status is not None:
         status = NUMBERED_STATUS.get(status, status)
         if status not in events.RUN_STATUSES:
-            raise invalid(f"Invalid value \"{status}\" for parameter 'status' supplied: expected one of {', '.join(events.RUN_STATUSES)}")
+            raise invalid(
+                f"Invalid value \"{status}\" for parameter 'status' supplied: expected one of {', '.join(events.RUN_STATUSES)}"
+            )
     if asked.end_time is not None:
         validate.check_timestamp(asked.end_time, "end_time")
     event = events.RunUpdated(asked.run_name or None, status, asked.end_time)

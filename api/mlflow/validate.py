@@ -13,13 +13,19 @@ _TRIES = "Names may only contain alphanumerics, underscores (_), dashes (-), per
 def check_key(key: str | None, kind: str, path: str) -> str:
     """The key of a param, metric or tag. kind: for the message. path: where it stands in the request."""
     if key is None or key == "":
-        raise invalid(f"Missing value for required parameter '{path}'. See the API docs for more information about request parameters.")
+        raise invalid(
+            f"Missing value for required parameter '{path}'. See the API docs for more information about request parameters."
+        )
     if len(key) > limits.KEY_CHARS_MAX:
         shown = f"{key[:20]}..."
-        raise invalid(f"'{shown}' exceeds the maximum length of {limits.KEY_CHARS_MAX} characters ({path}: {len(key)} characters)")
+        raise invalid(
+            f"'{shown}' exceeds the maximum length of {limits.KEY_CHARS_MAX} characters ({path}: {len(key)} characters)"
+        )
     fault = limits.key_fault(key)
     if fault is not None:
-        raise invalid(f"Invalid value \"{key}\" for parameter '{path}' supplied: Invalid {kind} name: {key!r}: {fault}. {_TRIES}")
+        raise invalid(
+            f"Invalid value \"{key}\" for parameter '{path}' supplied: Invalid {kind} name: {key!r}: {fault}. {_TRIES}"
+        )
     return key
 
 
@@ -28,7 +34,9 @@ def check_unique_params(params: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in params:
         if found.setdefault(key, value) != value:
-            raise invalid(f"Duplicate parameter keys have been submitted: ['{key}']. Please ensure the request contains only one param value per param key.")
+            raise invalid(
+                f"Duplicate parameter keys have been submitted: ['{key}']. Please ensure the request contains only one param value per param key."
+            )
     return found
 
 
@@ -42,7 +50,9 @@ def check_step(step: int, path: str) -> int:
 def check_timestamp(timestamp_ms: int, path: str) -> int:
     """An int64, not negative."""
     if timestamp_ms < 0:
-        raise invalid(f"Invalid value {timestamp_ms} for parameter '{path}' supplied: Timestamps must be nonnegative long (64-bit integer).")
+        raise invalid(
+            f"Invalid value {timestamp_ms} for parameter '{path}' supplied: Timestamps must be nonnegative long (64-bit integer)."
+        )
     return check_step(timestamp_ms, path)
 
 
@@ -58,7 +68,9 @@ def check_experiment_name(name: str | None) -> str:
 def check_count(count: int, most: int, what: str) -> None:
     """How many entities a batch may hold."""
     if count > most:
-        raise invalid(f"A batch logging request can contain at most {most} {what}. Got {count} {what}. Please split up {what} across multiple requests and try again.")
+        raise invalid(
+            f"A batch logging request can contain at most {most} {what}. Got {count} {what}. Please split up {what} across multiple requests and try again."
+        )
 
 
 def cut_param(value: str) -> str:

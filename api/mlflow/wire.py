@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-
 from headrace.api.errors import ApiError, invalid
 from headrace.api.search import decode_page_token
 from headrace.api.services import Services, services
@@ -59,7 +58,9 @@ def pairs(mapping: dict[str, str]) -> list[dict[str, str]]:
 def required(value: str | None, name: str) -> str:
     """The value. Raises INVALID_PARAMETER_VALUE when it is missing or empty."""
     if not value:
-        raise invalid(f"Missing value for required parameter '{name}'. See the API docs for more information about request parameters.")
+        raise invalid(
+            f"Missing value for required parameter '{name}'. See the API docs for more information about request parameters."
+        )
     return value
 
 
