@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("headrace")
 
 FLUSH_TIMEOUT_S = 5.0
-SERVER_START_TIMEOUT_S = 60.0
+SERVER_START_TIMEOUT_S = 30.0
 _PAGE = 1000
 ACTIVE_ONLY, DELETED_ONLY, ALL = 1, 2, 3
 _VIEWS = {1: "ACTIVE_ONLY", 2: "DELETED_ONLY", 3: "ALL"}
@@ -150,6 +150,10 @@ class Reader:
         finally:
             part.unlink(missing_ok=True)
 
+    def ready(self) -> None:
+        """Ask whether the server answers. Raises ReadFailed."""
+        self._response("GET", "/health")
+
     def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """A JSON request and its answer. Raises ReadFailed."""
         try:
@@ -233,7 +237,7 @@ def _live_server(folder: Path) -> str | None:
         told = json.loads((folder / "server.json").read_text("utf-8"))
         os.kill(int(told["pid"]), 0)
         url = str(told["url"])
-        Reader(url).call("GET", "/health")
+        Reader(url).ready()
     except (OSError, ValueError, KeyError, TypeError, ReadFailed):
         return None
     return url
@@ -422,5 +426,7 @@ def _frame(runs: Sequence[Run]) -> pd.DataFrame:
     for kind, missing in (("metrics", float("nan")), ("params", None), ("tags", None)):
         logged = [getattr(run.data, kind) for run in runs]
         for key in sorted({key for values in logged for key in values}):
-            columns[f"{kind}.{key}"] = [values.get(key, missing) for values in logged]
+            # Text stays Python text, so that a missing one is None in every version of pandas.
+            dtype = "float64" if kind == "metrics" else object
+            columns[f"{kind}.{key}"] = pd.Series([values.get(key, missing) for values in logged], dtype=dtype)
     return pd.DataFrame(columns)
