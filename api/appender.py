@@ -38,7 +38,7 @@ class Appender:
 
     async def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         """Append a batch, all or nothing; returns when it is on disk. Raises LogUnavailable, AppendRefused."""
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
         try:
             self._queue.put_nowait((envelopes, future))
         except queue.Full:

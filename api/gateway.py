@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 router = APIRouter(tags=["ingest"])
 FRAMES = "application/vnd.headrace.frames"
-_CREATED = codec.TYPE_OF[events.RunCreated]
+_CREATED = codec.type_of(events.RunCreated)
 
 
 @router.post(

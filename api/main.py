@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,8 +42,8 @@ def owned(data_dir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CannotStart(
-                f"another server has the data folder {data_dir.resolve()}{_holder(data_dir)}; stop it, use it, or choose"
-                " another --data-dir"
+                f"another server has the data folder {data_dir.resolve()}{_holder(data_dir)}; stop it, use it, or"
+                " choose another --data-dir"
             ) from None
         yield
 
@@ -88,9 +88,9 @@ def serve(settings: Settings) -> None:
                 access_log=False,
                 timeout_graceful_shutdown=DRAIN_S,
                 timeout_keep_alive=75,
-            )
+            ),
+            on_ready=lambda: _announce(address, url, settings),
         )
-        server.on_ready = lambda: _announce(address, url, settings)
         try:
             server.run(sockets=[bound])
         finally:
@@ -104,13 +104,14 @@ def serve(settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Says when it is ready."""
 
-    def on_ready(self) -> None:
-        """Called once it listens."""
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self.on_ready()
+            self._on_ready()
 
 
 def _announce(address: Path, url: str, settings: Settings) -> None:

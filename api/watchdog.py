@@ -45,7 +45,7 @@ class Watchdog:
         batch = [
             Envelope(
                 id=uuid.uuid4().hex,
-                type=codec.TYPE_OF[events.RunEnded],
+                type=codec.type_of(events.RunEnded),
                 source="watchdog",
                 subject=run_id,
                 time_ms=now_ms,

@@ -38,9 +38,9 @@ def encode_event(event: Event) -> bytes:
     return _encode_json(event)
 
 
-def type_of(event: Event) -> str:
-    """The type an event has in its envelope."""
-    return TYPE_OF[type(event)]
+def type_of(event: Event | type[Event]) -> str:
+    """The type an event, or events of a class, have in their envelope."""
+    return TYPE_OF[event if isinstance(event, type) else type(event)]
 
 
 def decode_event(envelope: Envelope) -> Event:

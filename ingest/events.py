@@ -18,7 +18,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 # --- runs: keyed by run id -------------------------------------------------------------------------------------------
 
 
-class RunCreated(Event):
+class RunCreated(Event, frozen=True):
     """A run began.
 
     experiment_id: the experiment it belongs to; experiment_name: the name the trainer used, kept for its history.
@@ -40,25 +40,25 @@ class RunCreated(Event):
     artifact_root: str = ""
 
 
-class RunResumed(Event):
+class RunResumed(Event, frozen=True):
     """A trainer took an existing run up again: it is running, and has no end until it ends anew."""
 
     heartbeat_interval_s: float = 0.0
 
 
-class RunHeartbeat(Event):
+class RunHeartbeat(Event, frozen=True):
     """The trainer is alive. Brings back a run that was marked failed for silence."""
 
 
-class RunEnded(Event):
-    """The run came to an end. status: FINISHED, FAILED or KILLED. reason: why, when it was not the trainer who said so."""
+class RunEnded(Event, frozen=True):
+    """The run came to an end. status: FINISHED, FAILED or KILLED. reason: why, when it was not the trainer's word."""
 
     status: str
     end_time_ms: int
     reason: str = ""
 
 
-class RunUpdated(Event):
+class RunUpdated(Event, frozen=True):
     """Name, status or end time were set through the API; a field that is null stays as it was."""
 
     name: str | None = None
@@ -66,7 +66,7 @@ class RunUpdated(Event):
     end_time_ms: int | None = None
 
 
-class AttributesLogged(Event):
+class AttributesLogged(Event, frozen=True):
     """Params and tags were logged.
 
     A param keeps its first value. atomic: a param with another value than before refuses the whole event; otherwise
@@ -78,7 +78,7 @@ class AttributesLogged(Event):
     atomic: bool = False
 
 
-class TagsDeleted(Event):
+class TagsDeleted(Event, frozen=True):
     """Tags of a run were taken away."""
 
     keys: list[str]
@@ -115,20 +115,20 @@ class ModelOutput(msgspec.Struct, frozen=True, omit_defaults=True):
     step: int = 0
 
 
-class InputsLogged(Event):
+class InputsLogged(Event, frozen=True):
     """Data sets and models were read by the run."""
 
     datasets: list[DatasetInput] = []
     models: list[ModelInput] = []
 
 
-class OutputsLogged(Event):
+class OutputsLogged(Event, frozen=True):
     """Models were made by the run."""
 
     models: list[ModelOutput] = []
 
 
-class ArtifactLogged(Event):
+class ArtifactLogged(Event, frozen=True):
     """A file was stored. path: relative to the run's artifact root; size in bytes; sha256 in hex."""
 
     path: str
@@ -137,25 +137,25 @@ class ArtifactLogged(Event):
     media_type: str = ""
 
 
-class ConsoleWritten(Event):
+class ConsoleWritten(Event, frozen=True):
     """The trainer's process printed. stream: stdout or stderr. text: whole lines where possible."""
 
     stream: str
     text: str
 
 
-class RunDeleted(Event):
+class RunDeleted(Event, frozen=True):
     """The run was put in the bin; nothing of it is erased."""
 
 
-class RunRestored(Event):
+class RunRestored(Event, frozen=True):
     """The run was taken out of the bin."""
 
 
-# --- registry: keyed by entity id, totally ordered ---------------------------------------------------------------------
+# --- registry: keyed by entity id, totally ordered ------------------------------------------------------------------
 
 
-class ExperimentCreated(Event):
+class ExperimentCreated(Event, frozen=True):
     """An experiment was asked for; the first to use a name gets it.
 
     if_absent: the asker only needs it to exist, as `set_experiment` does.
@@ -167,33 +167,33 @@ class ExperimentCreated(Event):
     if_absent: bool = False
 
 
-class ExperimentRenamed(Event):
+class ExperimentRenamed(Event, frozen=True):
     """An experiment has another name."""
 
     name: str
 
 
-class ExperimentTagsSet(Event):
+class ExperimentTagsSet(Event, frozen=True):
     """Tags of an experiment were set."""
 
     tags: dict[str, str]
 
 
-class ExperimentTagsDeleted(Event):
+class ExperimentTagsDeleted(Event, frozen=True):
     """Tags of an experiment were taken away."""
 
     keys: list[str]
 
 
-class ExperimentDeleted(Event):
+class ExperimentDeleted(Event, frozen=True):
     """The experiment was put in the bin, its runs with it."""
 
 
-class ExperimentRestored(Event):
+class ExperimentRestored(Event, frozen=True):
     """The experiment was taken out of the bin, its runs with it."""
 
 
-class LoggedModelCreated(Event):
+class LoggedModelCreated(Event, frozen=True):
     """A model was logged, or began to be: its files follow.
 
     source_run_id: the run that made it, or empty. status: one of LOGGED_MODEL_STATUSES.
@@ -210,38 +210,38 @@ class LoggedModelCreated(Event):
     artifact_root: str = ""
 
 
-class LoggedModelFinalized(Event):
+class LoggedModelFinalized(Event, frozen=True):
     """The logging of a model came to an end, well or not. status: one of LOGGED_MODEL_STATUSES."""
 
     status: str
 
 
-class LoggedModelParamsLogged(Event):
+class LoggedModelParamsLogged(Event, frozen=True):
     """Params of a logged model were logged."""
 
     params: dict[str, str]
 
 
-class LoggedModelTagsSet(Event):
+class LoggedModelTagsSet(Event, frozen=True):
     """Tags of a logged model were set."""
 
     tags: dict[str, str]
 
 
-class LoggedModelTagsDeleted(Event):
+class LoggedModelTagsDeleted(Event, frozen=True):
     """Tags of a logged model were taken away."""
 
     keys: list[str]
 
 
-class LoggedModelDeleted(Event):
+class LoggedModelDeleted(Event, frozen=True):
     """The logged model was put in the bin."""
 
 
 # --- dead letters -----------------------------------------------------------------------------------------------------
 
 
-class EventRejected(Event):
+class EventRejected(Event, frozen=True):
     """An event that could not be read. reason: why. record: where it stood, or empty if it never reached the log.
 
     attributes: its headers as they came, where they could be read; data: its bytes, in base64.

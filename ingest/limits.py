@@ -44,7 +44,10 @@ def key_fault(key: str) -> str | None:
     if len(key) > KEY_CHARS_MAX:
         return f"it has {len(key)} characters, and at most {KEY_CHARS_MAX} are allowed"
     if _KEY.fullmatch(key) is None:
-        return "names may only hold alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)"
+        return (
+            "names may only hold alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and"
+            " slashes (/)"
+        )
     if posixpath.normpath(key) != key or key == "." or key.startswith(("../", "/")) or key == "..":
         return "names are used as relative paths: no empty, `.` or `..` parts and no slash at either end"
     return None

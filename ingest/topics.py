@@ -37,7 +37,7 @@ _TOPIC_OF_KIND = {"run": RUNS, "metrics": METRICS, "event": DEAD_LETTERS}
 
 
 def topic_of(event_type: str) -> str:
-    """The topic an event type travels in: `headrace.run.*` in runs, `headrace.metrics.*` in metrics, others in registry.
+    """The topic of an event type: `headrace.run.*` in runs, `headrace.metrics.*` in metrics, others in registry.
 
     The rule holds for types of the future too, so an old server files a new type where a new server will look for it.
     """

@@ -360,7 +360,7 @@ class Engine:
                 return None, Outcome(DUPLICATE)
             writers[envelope.writer] = envelope.sequence
         if envelope.type != METRICS_LOGGED or envelope.schema_version > codec.KNOWN_SCHEMA_VERSION:
-            if envelope.type == codec.TYPE_OF[EventRejected]:
+            if envelope.type == codec.type_of(EventRejected):
                 return None, self._reject(record, "unreadable attributes")
             return None, Outcome(SKIPPED, f"{envelope.type} version {envelope.schema_version}", missed)
         try:
@@ -444,4 +444,4 @@ class Engine:
 
 
 def _has_history(record: Record, outcome: Outcome) -> bool:
-    return outcome.kind != DUPLICATE and record.envelope.type != codec.TYPE_OF[RunHeartbeat]
+    return outcome.kind != DUPLICATE and record.envelope.type != codec.type_of(RunHeartbeat)

@@ -1,4 +1,4 @@
-"""The fold of the registry topic: experiments and logged models, in one total order, in memory. Pure but for the state it keeps."""
+"""The fold of the registry topic: experiments and logged models, in one total order, kept in memory. No I/O."""
 
 from __future__ import annotations
 

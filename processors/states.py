@@ -1,4 +1,4 @@
-"""What the folds remember between batches: states of runs and summaries of metrics, bounded, reloaded from the views."""
+"""What the folds remember between batches: run states and metric summaries, bounded, reloaded from the views."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Views:
         for _ in range(_READERS):
             self._readers.put(None)
         for statement in statements():
-            self._call(lambda statement=statement: self._writer.command(statement))
+            self._call(partial(self._writer.command, statement))
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Insert rows as one block, which is all or nothing. From one thread only. Raises ViewsUnavailable."""

@@ -49,7 +49,8 @@ async def get(s: Services, asked: GetHistory) -> dict[str, Any]:
     await s.tracking.run(run_id)
     await s.tracking.caught_up()
     limit = asked.max_results
-    sql, parameters = POINTS, {"run_id": run_id, "key": key}
+    sql = POINTS
+    parameters: dict[str, Any] = {"run_id": run_id, "key": key}
     if limit is not None:
         sql += "LIMIT {limit:UInt64} OFFSET {start:UInt64}"
         parameters |= {"limit": limit + 1, "start": start}
@@ -68,7 +69,8 @@ async def get_bulk(s: Services, asked: GetHistoryBulk) -> dict[str, Any]:
         raise invalid("GetMetricHistoryBulk request must specify at least one run_id.")
     if len(asked.run_id) > BULK_RUNS_MAX:
         raise invalid(
-            f"GetMetricHistoryBulk request cannot specify more than {BULK_RUNS_MAX} run_ids. Received {len(asked.run_id)} run_ids."
+            f"GetMetricHistoryBulk request cannot specify more than {BULK_RUNS_MAX} run_ids."
+            f" Received {len(asked.run_id)} run_ids."
         )
     await s.tracking.caught_up()
     metrics: list[dict[str, Any]] = []

@@ -194,7 +194,8 @@ async def _entity(s: Services, state: LoggedModel) -> dict[str, Any]:
     await s.tracking.caught_up()
     rows = await run_in_threadpool(
         s.views.rows,
-        "SELECT run_id, key, argMax((value, timestamp_ms, step, dataset_name, dataset_digest), (step, timestamp_ms, value))"
+        "SELECT run_id, key,"
+        " argMax((value, timestamp_ms, step, dataset_name, dataset_digest), (step, timestamp_ms, value))"
         " FROM metrics WHERE model_id = {model_id:String} AND ({run_id:String} = '' OR run_id = {run_id:String})"
         " GROUP BY run_id, key ORDER BY run_id, key",
         {"model_id": state.model_id, "run_id": state.source_run_id},

@@ -132,7 +132,8 @@ async def update(s: Services, asked: UpdateRun) -> dict[str, Any]:
         status = NUMBERED_STATUS.get(status, status)
         if status not in events.RUN_STATUSES:
             raise invalid(
-                f"Invalid value \"{status}\" for parameter 'status' supplied: expected one of {', '.join(events.RUN_STATUSES)}"
+                f"Invalid value \"{status}\" for parameter 'status' supplied:"
+                f" expected one of {', '.join(events.RUN_STATUSES)}"
             )
     if asked.end_time is not None:
         validate.check_timestamp(asked.end_time, "end_time")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from headrace.api.errors import invalid
+from headrace.api.mlflow.wire import absent
 from headrace.ingest import limits
 
-_TRIES = "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/)."
+_TRIES = (
+    "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and"
+    " slashes (/)."
+)
 
 
 def check_key(key: str | None, kind: str, path: str) -> str:
     """The key of a param, metric or tag. kind: for the message. path: where it stands in the request."""
     if key is None or key == "":
-        raise invalid(
-            f"Missing value for required parameter '{path}'. See the API docs for more information about request parameters."
-        )
+        raise invalid(absent(path))
     if len(key) > limits.KEY_CHARS_MAX:
         shown = f"{key[:20]}..."
         raise invalid(
@@ -35,7 +37,8 @@ def check_unique_params(params: Iterable[tuple[str, str]]) -> dict[str, str]:
     for key, value in params:
         if found.setdefault(key, value) != value:
             raise invalid(
-                f"Duplicate parameter keys have been submitted: ['{key}']. Please ensure the request contains only one param value per param key."
+                f"Duplicate parameter keys have been submitted: ['{key}']. Please ensure the request contains only one"
+                " param value per param key."
             )
     return found
 
@@ -51,7 +54,8 @@ def check_timestamp(timestamp_ms: int, path: str) -> int:
     """An int64, not negative."""
     if timestamp_ms < 0:
         raise invalid(
-            f"Invalid value {timestamp_ms} for parameter '{path}' supplied: Timestamps must be nonnegative long (64-bit integer)."
+            f"Invalid value {timestamp_ms} for parameter '{path}' supplied: Timestamps must be nonnegative long"
+            " (64-bit integer)."
         )
     return check_step(timestamp_ms, path)
 
@@ -69,7 +73,8 @@ def check_count(count: int, most: int, what: str) -> None:
     """How many entities a batch may hold."""
     if count > most:
         raise invalid(
-            f"A batch logging request can contain at most {most} {what}. Got {count} {what}. Please split up {what} across multiple requests and try again."
+            f"A batch logging request can contain at most {most} {what}. Got {count} {what}."
+            f" Please split up {what} across multiple requests and try again."
         )
 
 

@@ -55,12 +55,18 @@ def pairs(mapping: dict[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": mapping[key]} for key in sorted(mapping)]
 
 
+def absent(name: str) -> str:
+    """What MLflow says of a parameter that is not there."""
+    return (
+        f"Missing value for required parameter '{name}'."
+        " See the API docs for more information about request parameters."
+    )
+
+
 def required(value: str | None, name: str) -> str:
     """The value. Raises INVALID_PARAMETER_VALUE when it is missing or empty."""
     if not value:
-        raise invalid(
-            f"Missing value for required parameter '{name}'. See the API docs for more information about request parameters."
-        )
+        raise invalid(absent(name))
     return value
 
 
@@ -110,10 +116,9 @@ def _without_nulls(value: Any) -> Any:
 
 def _explained(message: str) -> str:
     """A validation error with the words MLflow's clients know."""
-    absent = _MISSING.search(message)
-    if absent:
-        name = ".".join(part for part in (absent[2], absent[1]) if part)
-        return f"Missing value for required parameter '{name}'. See the API docs for more information about request parameters."
+    gap = _MISSING.search(message)
+    if gap:
+        return absent(".".join(part for part in (gap[2], gap[1]) if part))
     field = _FIELD.search(message)
     what = message[: field.start()] if field else message
     return f"Invalid value for parameter '{field[1] if field else 'body'}' supplied: {what}"
