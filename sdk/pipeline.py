@@ -73,7 +73,7 @@ class Pipeline:
         self.artifacts = ArtifactShipper(self.stage, self.spool, self.shipper.changed, settings, open_target)
         self._adoption = Adoption(settings, socket.gethostname(), self.directory)
         self._heartbeats: dict[str, float] = {}
-        self._pending: tuple[bytes, list[Entry], int] | None = None
+        self._pending: tuple[bytes, list[Entry], int, int] | None = None
         self._created = False
         self._warned_spool = False
         self._retry_at_s = 0.0
@@ -146,9 +146,9 @@ class Pipeline:
         if self._thread.ident is None:  # it could not be started any more: do its work here
             self._run()
         else:
-            self._thread.join(timeout_s)
+            self._thread.join(timeout_s + 0.5)  # it ends by itself at the deadline
         if self._thread.is_alive():
-            return f"{len(self.buffer.entries):,} entries could not be written to {self.directory} in time and are lost"
+            return self._leave(stopped=False)
         if not self.settings.offline:
             shipped = self.shipper.wait_for(self.spool.end, deadline_s)
             if shipped:
@@ -162,7 +162,7 @@ class Pipeline:
         lines = []
         if self.buffer.dropped:
             lines.append(f"{self.buffer.dropped:,} points were dropped because the buffer was full")
-        unwritten = len(self.buffer.entries) + (self._pending[2] if self._pending else 0)
+        unwritten = len(self.buffer.entries) + (self._pending[3] if self._pending else 0)
         if unwritten:
             lines.append(f"{unwritten:,} entries could not be written to the spool {self.directory} and are lost")
         events_left = self.events_spooled - self.shipper.events
@@ -241,8 +241,8 @@ class Pipeline:
             if self._pending is None:
                 entries = self.buffer.drain(CHUNK_ENTRIES)
                 encoded = encoder.encode(entries)
-                self._pending = (b"".join(encoded.frames), encoded.marks, len(encoded.frames))
-            if time.monotonic() < self._retry_at_s or not self._write(*self._pending):
+                self._pending = (b"".join(encoded.frames), encoded.marks, len(encoded.frames), len(entries))
+            if time.monotonic() < self._retry_at_s or not self._write(*self._pending[:3]):
                 return False
             self._pending = None
         return True

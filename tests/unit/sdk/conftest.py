@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from headrace.ingest.codec import decode_event
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.events import Event

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 
 import pytest
-
 from headrace.ingest import events, points
 from headrace.ingest.codec import decode_event, decode_frames
 from headrace.ingest.envelope import Envelope

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from headrace.sdk.settings import DEFAULT_TRACKING_URI, BadSetting, resolve
 from headrace.sdk.transport import check_target
 
@@ -24,7 +23,13 @@ def test_an_argument_beats_a_variable_beats_the_file_beats_the_default(tmp_path:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("flush_interval_s", "often"), ("flush_interval_s", 0), ("buffer_points_max", -1), ("offline", "maybe"), ("no", 1)],
+    [
+        ("flush_interval_s", "often"),
+        ("flush_interval_s", 0),
+        ("buffer_points_max", -1),
+        ("offline", "maybe"),
+        ("no", 1),
+    ],
 )
 def test_a_setting_that_cannot_be_used_is_an_error_that_names_it(name: str, value: object) -> None:
     with pytest.raises(BadSetting, match=name):
