@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,12 +13,15 @@ from headrace.ingest import codec, events, points
 from headrace.ingest.envelope import ARROW, JSON, Envelope
 from headrace.ingest.topics import topic_of
 from headrace.sdk.buffer import EVENT, POINT, Entry
+from headrace.sdk.cleaning import warn_once
 
 logger = logging.getLogger("headrace")
 
 DATA_BYTES_MAX = 4 * 1024 * 1024
 """The most data one envelope carries."""
 _MERGED_MAX = 500
+# Below this many points a dictionary costs more bytes than it saves.
+_PLAIN_MAX = 16
 
 
 class ExtraPoint(NamedTuple):
@@ -173,17 +178,12 @@ class Encoder:
     def _columns(self, run_id: str, columns: dict[str, list[Any]], frames: list[bytes]) -> None:
         count = len(columns["key"])
         try:
-            arrays = {}
-            for name, values in columns.items():
-                kind = points.REQUIRED.get(name) or points.OPTIONAL[name]
-                # Safe conversions only: an int too large for int64 raises, and halving finds it.
-                arrays[name] = pa.array(values, type=kind)
-            data = points.encode(arrays)
-        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            data = points.encode({name: _array(name, values) for name, values in columns.items()})
+        except Exception as error:  # an int too large for int64, for instance: halving finds the point
             if count == 1:
-                logger.warning("a point of %r was dropped: %s", columns["key"][0], error)
-                return
-            self._halves(run_id, columns, frames)
+                warn_once("encode", "a point of %r was dropped: %s", columns["key"][0], error)
+            else:
+                self._halves(run_id, columns, frames)
             return
         if len(data) > DATA_BYTES_MAX and count > 1:
             self._halves(run_id, columns, frames)
@@ -194,3 +194,33 @@ class Encoder:
         middle = len(columns["key"]) // 2
         self._columns(run_id, {name: values[:middle] for name, values in columns.items()}, frames)
         self._columns(run_id, {name: values[middle:] for name, values in columns.items()}, frames)
+
+
+def _array(name: str, values: list[Any]) -> pa.Array:
+    """A column as Arrow.
+
+    From buffers rather than by `pa.array`, which imports pandas at its first call: 0.3 s and 40 MB that a trainer has
+    not asked for. Raises OverflowError, TypeError, ValueError for what does not fit the column.
+    """
+    kind = points.REQUIRED.get(name) or points.OPTIONAL[name]
+    if kind == pa.float64():
+        return _from(kind, len(values), array("d", values))
+    if kind == pa.int64():
+        return _from(kind, len(values), array("q", values))
+    distinct = dict.fromkeys(values)
+    if len(values) < _PLAIN_MAX or len(distinct) * 2 > len(values):
+        return _strings(values)
+    codes = dict(zip(distinct, range(len(distinct)), strict=True))
+    indexes = _from(pa.int32(), len(values), array("i", map(codes.__getitem__, values)))
+    return pa.DictionaryArray.from_arrays(indexes, _strings(list(distinct)), safe=False)
+
+
+def _from(kind: pa.DataType, length: int, values: array[Any]) -> pa.Array:
+    return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(values)])
+
+
+def _strings(values: list[str]) -> pa.Array:
+    encoded = [value.encode() for value in values]
+    offsets = array("i", itertools.accumulate(map(len, encoded), initial=0))
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)

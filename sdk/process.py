@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import atexit
+
+# Not used here: it must be imported before the interpreter begins to shut down, and httpx, which is imported in the
+# shipper's thread, maybe as late as at exit, needs it.
+import concurrent.futures.thread  # noqa: F401
 import contextlib
 import logging
 import multiprocessing.process
