@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from headrace.api.errors import unavailable
 from headrace.api.services import services
-from headrace.processors.engine import Engine
+from headrace.processors.runs import RunState
 from headrace.processors.views import ViewsUnavailable
 from starlette.concurrency import run_in_threadpool
 
@@ -37,11 +37,16 @@ class LiveFull(Exception):
     """There are as many subscribers as the feed serves."""
 
 
-class Experiments(Protocol):
-    """Tells which experiment a run belongs to."""
+class Source(Protocol):
+    """What the feed hears from and asks: the engine."""
 
-    def __call__(self, run_ids: list[str]) -> dict[str, str]:
-        """The experiment of each run that is known. May block on I/O."""
+    @property
+    def listeners(self) -> list[Callable[[set[str]], None]]:
+        """Called, on a thread of the source's, with the ids of runs whose views have changed."""
+        ...
+
+    def runs(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """The runs that are known, by id. May block on I/O."""
         ...
 
 
@@ -105,17 +110,15 @@ class Live:
 
     def __init__(
         self,
-        engine: Engine,
-        experiments: Experiments | None = None,
+        engine: Source,
         *,
         interval_s: float = INTERVAL_S,
         heartbeat_s: float = HEARTBEAT_S,
         subscribers_max: int = SUBSCRIBERS_MAX,
         run_ids_max: int = RUN_IDS_MAX,
     ) -> None:
-        """experiments: tells whose runs they are; by default the engine's run states are asked."""
+        """interval_s: the shortest time between two messages to a subscriber; heartbeat_s: the longest silence."""
         self._engine = engine
-        self._experiments = experiments or _experiments_of(engine)
         self._interval_s = interval_s
         self._heartbeat_s = heartbeat_s
         self._subscribers_max = subscribers_max
@@ -220,21 +223,12 @@ class Live:
         while len(self._known) > _EXPERIMENTS_KNOWN_MAX:
             self._known.popitem(last=False)
 
+    def _experiments(self, run_ids: list[str]) -> dict[str, str]:
+        return {one: state.experiment_id for one, state in self._engine.runs(run_ids).items() if state.experiment_id}
+
     def _end_all(self) -> None:
         for subscription in self._subscriptions:
             subscription.end()
-
-
-def _experiments_of(engine: Engine) -> Experiments:
-    def experiments(run_ids: list[str]) -> dict[str, str]:
-        found = {}
-        for run_id in run_ids:
-            state = engine.cached_run(run_id) or engine.stored_run(run_id)
-            if state is not None and state.experiment_id:
-                found[run_id] = state.experiment_id
-        return found
-
-    return experiments
 
 
 @router.get(

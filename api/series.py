@@ -267,7 +267,9 @@ def _split(table: pa.Table, buckets: int) -> Iterator[Series]:
     """One series for each run of a table that is ordered by run."""
     run_ids = table.column("run_id").to_pylist()
     edges = [0, *(i for i in range(1, len(run_ids)) if run_ids[i] != run_ids[i - 1]), len(run_ids)]
-    values = [_values(table.column(name)) for name in ("value_first", "value_last", "value_min", "value_max")]
+    first, last, least, most = (
+        _values(table.column(name)) for name in ("value_first", "value_last", "value_min", "value_max")
+    )
     x_first, x_last, count, nan = (
         table.column(name).to_pylist() for name in ("x_first", "x_last", "points", "nan_points")
     )
@@ -282,7 +284,10 @@ def _split(table: pa.Table, buckets: int) -> Iterator[Series]:
             points > buckets,
             x_first[part],
             x_last[part],
-            *(column[part] for column in values),
+            first[part],
+            last[part],
+            least[part],
+            most[part],
             count[part],
             nan[part],
         )

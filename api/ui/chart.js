@@ -237,8 +237,7 @@ export class Chart {
     const pen = plot.ctx;
     const r = 3 * ratio;
     pen.lineWidth = 1.4 * ratio;
-    for (const at of line.nan) {
-      const x = plot.valToPos(at, "x", true);
+    for (const x of this.#apart(line.nan, 9 * ratio)) {
       const y = top + height - 6 * ratio;
       pen.beginPath();
       pen.moveTo(x - r, y - r);
@@ -248,8 +247,7 @@ export class Chart {
       pen.stroke();
     }
     for (const [places, edge, way] of /** @type {[number[], number, number][]} */ ([[line.over, top + 2 * ratio, 1], [line.under, top + height - 2 * ratio, -1]])) {
-      for (const at of places) {
-        const x = plot.valToPos(at, "x", true);
+      for (const x of this.#apart(places, 9 * ratio)) {
         pen.beginPath();
         pen.moveTo(x, edge);
         pen.lineTo(x - r, edge + way * 1.8 * r);
@@ -257,6 +255,17 @@ export class Chart {
         pen.fill();
       }
     }
+  }
+
+  /** Places on the canvas, without those that would lie on each other. @param {number[]} places rising @param {number} distance */
+  #apart(places, distance) {
+    /** @type {number[]} */
+    const found = [];
+    for (const place of places) {
+      const x = this.plot.valToPos(place, "x", true);
+      if (!found.length || x - found[found.length - 1] >= distance) found.push(x);
+    }
+    return found;
   }
 
   #cursor() {
@@ -313,6 +322,7 @@ export class Chart {
     entries.forEach(({ trace, raw, main }, place) => {
       const shown = this.#row(trace);
       shown.swatch.className = `swatch c${trace.color}${trace.dashed ? " dashed" : ""}`;
+      shown.row.classList.toggle("past", main === null);
       setText(shown.name, trace.name);
       shown.row.title = trace.name;
       setText(shown.raw, smooth && raw !== null ? number(raw) : "");

@@ -1,7 +1,7 @@
 // @ts-check
 // Numbers, times and sizes as people read them.
 
-/** @param {number} value up to five significant digits; an exponent where zeros would crowd */
+/** @param {number} value four significant digits; an exponent where zeros would crowd */
 export function number(value) {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
@@ -10,8 +10,8 @@ export function number(value) {
     return trimmed(value.toExponential(3)).replace("e+", "e").replaceAll("-", "−");
   }
   if (Number.isInteger(value)) return value.toLocaleString("en-US").replace("-", "−");
-  const digits = size >= 1000 ? 1 : Math.max(0, 4 - Math.floor(Math.log10(size)));
-  const fixed = trimmed(value.toFixed(Math.min(digits, 6)));
+  const digits = size >= 1000 ? 1 : Math.max(0, 3 - Math.floor(Math.log10(size)));
+  const fixed = trimmed(value.toFixed(Math.min(digits, 8)));
   return (size >= 1000 ? Number(fixed).toLocaleString("en-US") : fixed).replace("-", "−");
 }
 

@@ -74,7 +74,7 @@ export class Table {
       ...columns.map((column) => {
         const chosen = column.id === by;
         const button = el("button", { type: "button", title: column.title ?? column.label, "data-column": column.id, onclick: () => this.on.sort(column.id) }, el("span", {}, column.label), el("i", { class: chosen ? (down ? "down" : "up") : "", "aria-hidden": "true" }));
-        return el("th", { scope: "col", class: `${column.kind} ${column.id.split(":")[0]}`, "aria-sort": chosen ? (down ? "descending" : "ascending") : "none" }, button);
+        return el("th", { scope: "col", class: `${column.kind} col-${column.id.split(":")[0]}`, "aria-sort": chosen ? (down ? "descending" : "ascending") : "none" }, button);
       }),
     );
     if (focused) [...this.head.querySelectorAll("button")].find((button) => button.getAttribute("data-column") === focused)?.focus();
@@ -91,7 +91,7 @@ export class Table {
     const cells = new Map();
     const row = el("tr", { onmouseenter: () => this.on.hover(run.id), onmouseleave: () => this.on.hover("") }, el("td", { class: "toggle" }, toggle));
     for (const column of columns) {
-      const cell = el(column.id === "name" ? "th" : "td", { class: `${column.kind} ${column.id.split(":")[0]}`, scope: column.id === "name" ? "row" : null });
+      const cell = el(column.id === "name" ? "th" : "td", { class: `${column.kind} col-${column.id.split(":")[0]}`, scope: column.id === "name" ? "row" : null });
       if (column.id === "name") cell.append(link);
       cells.set(column.id, cell);
       row.append(cell);

@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from headrace.api.series import HISTORY, Series, SeriesRequest, _stream, history, series
 from headrace.processors import metrics
 from headrace.processors.views import Views, embedded
