@@ -66,7 +66,7 @@ class _Capture:
         self._originals = (sys.stdout, sys.stderr)
         self._tees = (_Tee(sys.stdout, "stdout"), _Tee(sys.stderr, "stderr"))
         self._stop = threading.Event()
-        sys.stdout, sys.stderr = self._tees  # type: ignore[assignment]
+        sys.stdout, sys.stderr = self._tees
         self._thread = threading.Thread(target=self._run, name="headrace-console", daemon=True)
         self._thread.start()
 

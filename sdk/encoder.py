@@ -171,7 +171,9 @@ class Encoder:
             by_run.setdefault(entry[0], []).append(entry)
         for run_id, of_run in by_run.items():
             rows = [entry[4] for entry in of_run]
-            columns = {name: [row[i] for row in rows] for i, name in enumerate(ExtraPoint._fields)}
+            columns: dict[str, list[Any]] = dict(
+                zip(ExtraPoint._fields, map(list, zip(*rows, strict=True)), strict=True)
+            )
             columns["timestamp_ms"] = [entry[3] for entry in of_run]
             self._columns(run_id, columns, frames)
 

@@ -76,7 +76,7 @@ def source_folder() -> Path:
 
 def requirements() -> str:
     """The installed packages, one `name==version` a line, below comments that name interpreter and machine."""
-    versions = {}
+    versions: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"] if distribution.metadata else None
         if name:
