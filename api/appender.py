@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from headrace.ingest.envelope import Envelope
-from headrace.ingest.log import Log, LogUnavailable, Position
+from headrace.ingest.log import Log, LogError, Position
 
 WAITING_MAX = 2_000
 GROUP_BYTES_MAX = 16 * 1024 * 1024
@@ -66,11 +66,12 @@ class Appender:
             self._append(group)
 
     def _append(self, group: list[tuple[Sequence[Envelope], asyncio.Future[list[Position]]]]) -> None:
-        error: LogUnavailable | None = None
+        error: Exception | None = None
         positions: list[Position] = []
         try:
             positions = self._log.append([envelope for envelopes, _ in group for envelope in envelopes])
-        except LogUnavailable as fault:
+        except Exception as fault:
+            # Whatever it is, those who wait must hear of it, and this thread go on.
             error = fault
 
         def tell() -> None:
@@ -78,7 +79,7 @@ class Appender:
             for envelopes, future in group:
                 if not future.done():
                     if error is not None:
-                        future.set_exception(LogUnavailable(str(error)))
+                        future.set_exception(type(error)(*error.args) if isinstance(error, LogError) else error)
                     else:
                         future.set_result(positions[start : start + len(envelopes)])
                 start += len(envelopes)

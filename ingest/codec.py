@@ -19,7 +19,7 @@ class UnknownType(LookupError):
     """This version does not know the event's type or schema version; keep the event and go on."""
 
 
-# length of what follows, CRC-32 of what follows after the CRC, length of the attributes
+# length of what follows, CRC-32 of what follows the CRC, length of the attributes
 _FRAME = struct.Struct("<III")
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 """The longest frame that is read, bytes. Writers split long before this."""
@@ -79,8 +79,8 @@ def unreadable(place: str, attributes: bytes, data: bytes, error: Malformed) -> 
 def encode_frame(envelope: Envelope) -> bytes:
     """One envelope as a frame: self-delimiting, with a checksum."""
     attributes = encode_attributes(envelope)
-    body_crc = zlib.crc32(envelope.data, zlib.crc32(attributes))
-    return _FRAME.pack(8 + len(attributes) + len(envelope.data), body_crc, len(attributes)) + attributes + envelope.data
+    body = len(attributes).to_bytes(4, "little") + attributes + envelope.data
+    return (4 + len(body)).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def decode_frames(buffer: bytes | memoryview) -> Iterator[tuple[Envelope | Malformed, int]]:
@@ -101,7 +101,7 @@ def decode_frames(buffer: bytes | memoryview) -> Iterator[tuple[Envelope | Malfo
         if end > len(view):
             return
         body = view[start + _FRAME.size : end]
-        if zlib.crc32(body) != crc:
+        if zlib.crc32(view[start + 8 : end]) != crc:
             if end == len(view):
                 return
             raise Malformed(f"a frame with a wrong checksum at byte {start}")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""An integer that fits a column of the views; decoding refuses others, so they never reach a fold."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""As Int64, and not negative."""
 
 
 class Attributes(msgspec.Struct, frozen=True, rename={"time_ms": "time"}, omit_defaults=True):
@@ -19,12 +26,12 @@ class Attributes(msgspec.Struct, frozen=True, rename={"time_ms": "time"}, omit_d
     type: str
     source: str
     subject: str
-    time_ms: int
+    time_ms: Int64
     datacontenttype: str = JSON
-    schemaversion: int = 1
+    schemaversion: Count = 1
     actor: str = ""
     writer: str = ""
-    sequence: int = 0
+    sequence: Count = 0
 
 
 class Envelope(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from headrace.ingest.envelope import Int64
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,7 +30,7 @@ class RunCreated(Event, frozen=True):
     """
 
     experiment_id: str
-    start_time_ms: int
+    start_time_ms: Int64
     name: str = ""
     user_id: str = ""
     experiment_name: str = ""
@@ -54,7 +55,7 @@ class RunEnded(Event, frozen=True):
     """The run came to an end. status: FINISHED, FAILED or KILLED. reason: why, when it was not the trainer's word."""
 
     status: str
-    end_time_ms: int
+    end_time_ms: Int64
     reason: str = ""
 
 
@@ -63,7 +64,7 @@ class RunUpdated(Event, frozen=True):
 
     name: str | None = None
     status: str | None = None
-    end_time_ms: int | None = None
+    end_time_ms: Int64 | None = None
 
 
 class AttributesLogged(Event, frozen=True):
@@ -112,7 +113,7 @@ class ModelOutput(msgspec.Struct, frozen=True, omit_defaults=True):
     """A logged model a run made, and at which step."""
 
     model_id: str
-    step: int = 0
+    step: Int64 = 0
 
 
 class InputsLogged(Event, frozen=True):
@@ -132,7 +133,7 @@ class ArtifactLogged(Event, frozen=True):
     """A file was stored. path: relative to the run's artifact root; size in bytes; sha256 in hex."""
 
     path: str
-    size: int
+    size: Int64
     sha256: str
     media_type: str = ""
 

@@ -52,12 +52,12 @@ def decode(data: bytes) -> pa.Table:
                 raise Malformed(f"metric points lack the column {name!r}")
             continue
         column = table.column(name)
-        if column.null_count:
-            raise Malformed(f"metric points have nulls in the column {name!r}")
         if column.type != expected:
             try:
                 column = column.cast(expected)
             except pa.ArrowException as error:
                 raise Malformed(f"metric points have {column.type} in the column {name!r}, not {expected}") from error
+        if column.null_count:
+            raise Malformed(f"metric points have nulls in the column {name!r}")
         columns[name] = column
     return pa.table(columns)

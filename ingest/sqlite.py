@@ -60,18 +60,32 @@ class SqliteLog:
         return connection
 
     def _create(self) -> None:
+        if self._is_log():
+            return
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            # Once more, under the lock: another process may have made it meanwhile.
+            if not self._is_log():
+                for name in TOPICS:
+                    self._writer.execute(
+                        f"CREATE TABLE topic_{name} (offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL,"
+                        " key TEXT NOT NULL, attributes BLOB NOT NULL, data BLOB NOT NULL)"
+                    )
+                self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            self._writer.execute("COMMIT")
+        except BaseException:
+            self._writer.execute("ROLLBACK")
+            raise
+
+    def _is_log(self) -> bool:
+        """Whether the file is a log; False when it is empty. Raises LogError when it is something else."""
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        tables = {row[0] for row in self._writer.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not tables >= {f"topic_{name}" for name in TOPICS}:
+            raise LogError(f"{self._path} is not a Headrace log but another SQLite database")
         if version > SCHEMA_VERSION:
             raise LogError(f"{self._path} was written by a newer Headrace (log version {version}); update Headrace")
-        if version == SCHEMA_VERSION:
-            return
-        tables = "\n".join(
-            f"CREATE TABLE IF NOT EXISTS topic_{name} ("
-            "offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL, key TEXT NOT NULL,"
-            " attributes BLOB NOT NULL, data BLOB NOT NULL);"
-            for name in TOPICS
-        )
-        self._writer.executescript(f"BEGIN IMMEDIATE;\n{tables}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+        return bool(tables)
 
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         now_ms = self._clock.time_ms()
@@ -158,7 +172,10 @@ class SqliteLog:
             appends = self._appends
             # data_version changes when another connection has committed: cheaper than asking each topic.
             with self._tail_lock:
-                version = self._tail.execute("PRAGMA data_version").fetchone()[0]
+                try:
+                    version = self._tail.execute("PRAGMA data_version").fetchone()[0]
+                except sqlite3.Error as error:
+                    raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
             if version != seen:
                 seen = version
                 if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
