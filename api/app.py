@@ -22,6 +22,7 @@ from headrace.api.watchdog import Watchdog
 from headrace.ingest import events, limits
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Log
+from headrace.ingest.topics import REGISTRY
 from headrace.processors.engine import Engine
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
@@ -58,7 +59,7 @@ def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None =
         engine.start()
         appender.start()
         await feed.start()
-        await tracking.folded()
+        await tracking.folded(REGISTRY)
         if not engine.registry.by_name:
             default = events.ExperimentCreated(limits.DEFAULT_EXPERIMENT_NAME, if_absent=True)
             await tracking.command(limits.DEFAULT_EXPERIMENT_ID, default)

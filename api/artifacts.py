@@ -18,6 +18,7 @@ from headrace.api.errors import ApiError, invalid, missing, unavailable
 from headrace.api.services import Services, services
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
+from headrace.ingest.topics import RUNS
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
@@ -189,7 +190,7 @@ async def _proxy_put(request: Request, path: str) -> Response:
     s.artifacts.locate(path)
     place = _run_of(path)
     if place is not None:
-        await s.tracking.folded()
+        await s.tracking.folded(RUNS)
     if place is not None and s.engine.knows(place[0]):
         await store_run_file(s, request, place[0], place[1], path)
     else:

@@ -60,9 +60,9 @@ class Tracking:
         target = {p: offset for p, offset in self._log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)}
         await self._wait(self._engine.stored(target))
 
-    async def folded(self) -> None:
-        """Wait until the folds have seen all runs and registry events that were in the log when this was called."""
-        target = {p: offset for p, offset in self._log.end().items() if p.topic in (RUNS, REGISTRY)}
+    async def folded(self, *topics: str) -> None:
+        """Wait until all events of these topics that were in the log when this was called have been folded."""
+        target = {p: offset for p, offset in self._log.end().items() if p.topic in topics}
         await self._wait(self._engine.folded.reached(target))
 
     async def _wait(self, future: Future[T]) -> T:
@@ -119,7 +119,7 @@ class Tracking:
 
     async def experiment(self, experiment_id: str) -> Experiment:
         """An experiment, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
-        await self.folded()
+        await self.folded(REGISTRY)
         found = self._engine.registry.experiments.get(experiment_id)
         if found is None:
             raise missing(f"No Experiment with id={experiment_id} exists")
@@ -127,7 +127,7 @@ class Tracking:
 
     async def experiment_by_name(self, name: str) -> Experiment:
         """An experiment by its name, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
-        await self.folded()
+        await self.folded(REGISTRY)
         found = self._engine.registry.by_name.get(name)
         if found is None:
             raise missing(f"Could not find experiment with name '{name}'")
@@ -142,7 +142,7 @@ class Tracking:
 
     async def experiments(self) -> list[Experiment]:
         """All of them, deleted ones too."""
-        await self.folded()
+        await self.folded(REGISTRY)
         return list(self._engine.registry.experiments.values())
 
     async def change_experiment(self, experiment_id: str, event: events.Event) -> None:
@@ -184,19 +184,31 @@ class Tracking:
 
     async def run(self, run_id: str) -> RunState:
         """A run, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
-        await self.folded()
-        if not self._engine.knows(run_id):
-            raise missing(f"Run with id={run_id} not found")
+        await self.folded(RUNS, REGISTRY)
         state = self._engine.cached_run(run_id)
+        if state is None and self._engine.knows(run_id):
+            state = await run_in_threadpool(self._engine.run, run_id)
         if state is None:
-            await self._wait(self._engine.stored())
-            state = await run_in_threadpool(self._engine.stored_run, run_id) or self._engine.cached_run(run_id)
-        if state is None:
-            raise unavailable(f"The run {run_id} is known but its view has no row yet; try again")
+            raise missing(f"Run with id={run_id} not found")
+        return self._in_its_experiment(state)
+
+    def _in_its_experiment(self, state: RunState) -> RunState:
+        """A run is in the bin when its experiment is."""
         experiment = self._engine.registry.experiments.get(state.experiment_id)
-        if experiment is not None and experiment.lifecycle == DELETED and state.lifecycle != DELETED:
-            state = msgspec.structs.replace(state, lifecycle=DELETED)
-        return state
+        if experiment is None or experiment.lifecycle != DELETED or state.lifecycle == DELETED:
+            return state
+        return msgspec.structs.replace(state, lifecycle=DELETED)
+
+    async def runs(self, run_ids: Sequence[str]) -> list[tuple[RunState, dict[str, Summary]]]:
+        """Runs and their metrics by key, in the order given; ids of no run are left out."""
+        await self.folded(RUNS, REGISTRY, METRICS)
+        cached = [(self._engine.cached_run(x), self._engine.cached_summaries(x)) for x in run_ids]
+        if all(state is not None and summaries is not None for state, summaries in cached):
+            return [(self._in_its_experiment(state), summaries or {}) for state, summaries in cached if state]
+        states, summaries = await run_in_threadpool(
+            lambda: (self._engine.runs(run_ids), self._engine.summaries(run_ids))
+        )
+        return [(self._in_its_experiment(states[x]), summaries.get(x, {})) for x in run_ids if x in states]
 
     async def active_run(self, run_id: str) -> RunState:
         """A run that can be written to. Raises RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE if it is deleted."""
@@ -243,16 +255,11 @@ class Tracking:
             content_type=ARROW,
         )
 
-    async def summaries(self, run_ids: list[str]) -> dict[str, dict[str, Summary]]:
-        """Metrics of runs: run_id → key → Summary. Waits for the views."""
-        await self.caught_up()
-        return await run_in_threadpool(self._engine.summaries, run_ids)
-
     # --- logged models ------------------------------------------------------------------------------------------------
 
     async def logged_model(self, model_id: str, deleted: bool = False) -> LoggedModel:
         """A logged model. Raises RESOURCE_DOES_NOT_EXIST, for a deleted one too unless asked for."""
-        await self.folded()
+        await self.folded(REGISTRY)
         found = self._engine.registry.logged_models.get(model_id)
         if found is None or (found.lifecycle == DELETED and not deleted):
             raise missing(f"Logged model with ID '{model_id}' not found.")
@@ -267,5 +274,5 @@ class Tracking:
 
     async def logged_models(self) -> list[LoggedModel]:
         """All that are not deleted."""
-        await self.folded()
+        await self.folded(REGISTRY)
         return [m for m in list(self._engine.registry.logged_models.values()) if m.lifecycle != DELETED]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TypeVar
 
-from headrace.processors.metrics import Summary
+from headrace.processors.metrics import Summary, merged
 from headrace.processors.run_rows import COLUMNS, run_of
 from headrace.processors.runs import RunState
 from headrace.processors.views import Views
@@ -14,9 +14,30 @@ from headrace.processors.views import Views
 RUNS_MAX = 20_000
 SUMMARIES_MAX = 400_000
 
+Unsaved = Callable[[], Collection[str]]
+"""Asks which runs have something that the views do not hold yet, and which must therefore not be forgotten."""
+
+
+T = TypeVar("T")
+
+
+def _split(
+    cached: Callable[[str], T | None], run_ids: Sequence[str], known: Collection[str]
+) -> tuple[dict[str, T], list[str]]:
+    """What is in memory, by run, and the known runs that are not."""
+    found: dict[str, T] = {}
+    cold = []
+    for run_id in run_ids:
+        held = cached(run_id)
+        if held is not None:
+            found[run_id] = held
+        elif run_id in known:
+            cold.append(run_id)
+    return found, cold
+
 
 class RunStates:
-    """The newest state of each run that was touched lately. One thread folds; any thread may get."""
+    """The newest state of each run that was touched lately. One thread folds; any thread may read."""
 
     def __init__(self, views: Views) -> None:
         self._views = views
@@ -31,100 +52,123 @@ class RunStates:
         """The state, if it is in memory."""
         return self._cached.get(run_id)
 
+    def get(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """The states of those runs that there are, in memory or in the views."""
+        found, cold = _split(self._cached.get, run_ids, self._known)
+        for state in self._stored(cold):
+            # A fold may have taken the run up meanwhile; then what is in memory is newer.
+            found[state.run_id] = self._cached.get(state.run_id, state)
+        return found
+
     def load(self, run_ids: Iterable[str]) -> None:
         """Make sure that the states of these runs, where they have one, are in memory. By the folding thread only."""
-        missing = [x for x in set(run_ids) if x in self._known and x not in self._cached]
-        for state in stored_runs(self._views, missing):
+        for state in self._stored([x for x in set(run_ids) if x in self._known and x not in self._cached]):
             self._cached[state.run_id] = state
 
     def put(self, state: RunState) -> None:
-        """Keep the newest state of a run."""
+        """Keep the newest state of a run. By the folding thread only."""
         self._known.add(state.run_id)
         self._cached[state.run_id] = state
         self._cached.move_to_end(state.run_id)
 
-    def evict(self, unsaved: Collection[str]) -> None:
-        """Forget the longest untouched beyond RUNS_MAX, but none that the views do not hold yet."""
-        while len(self._cached) > RUNS_MAX:
-            oldest = next(iter(self._cached))
-            if oldest in unsaved:
-                return
+    def evict(self, unsaved: Unsaved) -> None:
+        """Forget the longest untouched beyond RUNS_MAX. By the folding thread only, once a batch is handed over."""
+        if len(self._cached) <= RUNS_MAX:
+            return
+        kept = unsaved()
+        while len(self._cached) > RUNS_MAX and (oldest := next(iter(self._cached))) not in kept:
             del self._cached[oldest]
 
-
-def stored_runs(views: Views, run_ids: Collection[str]) -> list[RunState]:
-    """The states that the view `runs` holds of these runs."""
-    if not run_ids:
-        return []
-    sql = f"SELECT {COLUMNS} FROM runs FINAL WHERE run_id IN {{ids:Array(String)}}"
-    return [run_of(row) for row in views.rows(sql, {"ids": list(run_ids)})]
-
-
-@dataclass(slots=True)
-class RunMetrics:
-    """Of one run: each metric's summary by key, and the last sequence of each writer."""
-
-    summaries: dict[str, Summary] = field(default_factory=dict)
-    writers: dict[str, int] = field(default_factory=dict)
+    def _stored(self, run_ids: Collection[str]) -> list[RunState]:
+        if not run_ids:
+            return []
+        sql = f"SELECT {COLUMNS} FROM runs FINAL WHERE run_id IN {{ids:Array(String)}}"
+        return [run_of(row) for row in self._views.rows(sql, {"ids": list(run_ids)})]
 
 
 class MetricStates:
-    """RunMetrics of the runs that were touched lately. One thread only."""
+    """Summaries and writers of the runs that were touched lately. One thread folds; any thread may read summaries."""
 
     def __init__(self, views: Views) -> None:
         self._views = views
-        self._cached: OrderedDict[str, RunMetrics] = OrderedDict()
+        self._cached: OrderedDict[str, dict[str, Summary]] = OrderedDict()
+        self._writers: dict[str, dict[str, int]] = {}
+        # Grouped as the table's projection is, so that it is answered from that, without reading points.
         self._known = {row[0] for row in views.rows("SELECT run_id FROM metrics GROUP BY partition, run_id, writer")}
         self._size = 0
 
+    def cached(self, run_id: str) -> dict[str, Summary] | None:
+        """A run's summaries by key as they are now, if they are in memory or there are none."""
+        summaries = self._cached.get(run_id)
+        if summaries is None:
+            return None if run_id in self._known else {}
+        return summaries.copy()
+
+    def get(self, run_ids: Sequence[str]) -> dict[str, dict[str, Summary]]:
+        """Summaries by run and key, in memory or in the views."""
+        found, cold = _split(self.cached, run_ids, self._known)
+        for run_id, summaries in self._stored(cold).items():
+            found[run_id] = self._cached.get(run_id, summaries).copy()
+        return found
+
+    def writers(self, run_id: str) -> dict[str, int]:
+        """The last sequence of each writer of a run that was loaded; to be changed in place by the folding thread."""
+        return self._writers[run_id]
+
     def load(self, run_ids: Iterable[str]) -> None:
-        """Make sure these runs' metrics are in memory."""
-        missing = []
-        for run_id in set(run_ids):
+        """Make sure these runs' metrics are in memory. By the folding thread only."""
+        wanted = set(run_ids)
+        cold = []
+        for run_id in wanted:
             if run_id in self._cached:
                 self._cached.move_to_end(run_id)
-            else:
-                self._cached[run_id] = RunMetrics()
-                if run_id in self._known:
-                    missing.append(run_id)
-                self._known.add(run_id)
-        for run_id, summaries in stored_summaries(self._views, missing).items():
-            self._cached[run_id].summaries = summaries
-            self._size += len(summaries)
-        if missing:
-            sql = (
-                "SELECT run_id, writer, max(sequence) FROM metrics WHERE run_id IN {ids:Array(String)} AND writer != ''"
-                " GROUP BY partition, run_id, writer"
-            )
-            for run_id, writer, sequence in self._views.rows(sql, {"ids": missing}):
-                self._cached[run_id].writers[writer] = sequence
+            elif run_id in self._known:
+                cold.append(run_id)
+        stored, writers = self._stored(cold), self._stored_writers(cold)
+        for run_id in wanted - self._cached.keys():
+            self._writers[run_id] = writers.get(run_id, {})
+            self._cached[run_id] = stored.get(run_id, {})
+            self._size += len(self._cached[run_id])
+            self._known.add(run_id)
 
-    def of(self, run_id: str) -> RunMetrics:
-        """The metrics of a run that was loaded."""
-        return self._cached[run_id]
-
-    def put(self, run_id: str, key: str, summary: Summary) -> None:
-        """Keep the newest summary of a metric."""
-        summaries = self._cached[run_id].summaries
-        self._size += key not in summaries
+    def merge(self, run_id: str, key: str, summary: Summary) -> Summary:
+        """Take the summary of new points into the one of a loaded run's metric, and return that."""
+        summaries = self._cached[run_id]
+        before = summaries.get(key)
+        if before is None:
+            self._size += 1
+        else:
+            summary = merged(before, summary)
         summaries[key] = summary
+        return summary
 
-    def evict(self) -> None:
-        """Forget the longest untouched beyond SUMMARIES_MAX; call when the views hold everything."""
-        while self._size > SUMMARIES_MAX and len(self._cached) > 1:
-            _, oldest = self._cached.popitem(last=False)
-            self._size -= len(oldest.summaries)
+    def evict(self, unsaved: Unsaved) -> None:
+        """Forget the longest untouched beyond SUMMARIES_MAX. By the folding thread only, after handing over."""
+        if self._size <= SUMMARIES_MAX:
+            return
+        kept = unsaved()
+        while self._size > SUMMARIES_MAX and (oldest := next(iter(self._cached))) not in kept:
+            self._size -= len(self._cached.pop(oldest))
+            del self._writers[oldest]
 
-
-SUMMARY_COLUMNS = ", ".join(Summary._fields)
-
-
-def stored_summaries(views: Views, run_ids: Collection[str]) -> dict[str, dict[str, Summary]]:
-    """What the view `metric_summary` holds of these runs: run_id → key → Summary."""
-    found: dict[str, dict[str, Summary]] = {}
-    if not run_ids:
+    def _stored(self, run_ids: Collection[str]) -> dict[str, dict[str, Summary]]:
+        found: dict[str, dict[str, Summary]] = {}
+        if not run_ids:
+            return found
+        columns = ", ".join(Summary._fields)
+        sql = f"SELECT run_id, key, {columns} FROM metric_summary FINAL WHERE run_id IN {{ids:Array(String)}}"
+        for run_id, key, *fields in self._views.rows(sql, {"ids": list(run_ids)}):
+            found.setdefault(run_id, {})[key] = Summary(*fields)
         return found
-    sql = f"SELECT run_id, key, {SUMMARY_COLUMNS} FROM metric_summary FINAL WHERE run_id IN {{ids:Array(String)}}"
-    for run_id, key, *fields in views.rows(sql, {"ids": list(run_ids)}):
-        found.setdefault(run_id, {})[key] = Summary(*fields)
-    return found
+
+    def _stored_writers(self, run_ids: Collection[str]) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        if not run_ids:
+            return found
+        sql = (
+            "SELECT run_id, writer, max(sequence) FROM metrics WHERE run_id IN {ids:Array(String)} AND writer != ''"
+            " GROUP BY partition, run_id, writer"
+        )
+        for run_id, writer, sequence in self._views.rows(sql, {"ids": list(run_ids)}):
+            found.setdefault(run_id, {})[writer] = sequence
+        return found

@@ -16,7 +16,6 @@ from headrace.api.services import Services
 from headrace.api.tracking import Point
 from headrace.ingest import events, limits
 from headrace.processors.runs import DELETED
-from headrace.processors.states import stored_runs
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["runs"])
@@ -118,9 +117,11 @@ async def create(s: Services, asked: CreateRun) -> dict[str, Any]:
 
 async def get(s: Services, asked: RunId) -> dict[str, Any]:
     """A run with its params, tags and the latest value of each metric."""
-    state = await s.tracking.run(run_id_of(asked))
-    summaries = await s.tracking.summaries([state.run_id])
-    return {"run": entities.run(state, summaries.get(state.run_id, {}))}
+    run_id = run_id_of(asked)
+    found = await s.tracking.runs([run_id])
+    if not found:
+        raise missing(f"Run with id={run_id} not found")
+    return {"run": entities.run(*found[0])}
 
 
 async def update(s: Services, asked: UpdateRun) -> dict[str, Any]:
@@ -232,22 +233,12 @@ async def search_runs(s: Services, asked: SearchRuns) -> dict[str, Any]:
         limit=asked.max_results + 1,
         offset=start,
     )
-    return await run_in_threadpool(_found, s, query, asked.max_results, start)
-
-
-def _found(s: Services, query: search.Query, limit: int, start: int) -> dict[str, Any]:
-    ids = [row[0] for row in s.views.rows(query.sql, query.parameters)]
-    page = ids[:limit]
-    states = {state.run_id: state for state in stored_runs(s.views, page)}
-    summaries = s.engine.summaries(page)
-    deleted = set(s.engine.registry.deleted_ids())
-    runs = []
-    for run_id in page:
-        state = states[run_id]
-        if state.experiment_id in deleted and state.lifecycle != DELETED:
-            state = msgspec.structs.replace(state, lifecycle=DELETED)
-        runs.append(entities.run(state, summaries.get(run_id, {})))
-    return present(runs=runs, next_page_token=search.encode_page_token(start + limit) if len(ids) > limit else None)
+    ids = [row[0] for row in await run_in_threadpool(s.views.rows, query.sql, query.parameters)]
+    page = await s.tracking.runs(ids[: asked.max_results])
+    return present(
+        runs=[entities.run(*run) for run in page],
+        next_page_token=search.encode_page_token(start + asked.max_results) if len(ids) > asked.max_results else None,
+    )
 
 
 def _tags(tags: list[Tag]) -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""Folds batches of the runs and registry topics: into run states, the registry, and the history of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from headrace.ingest import codec
+from headrace.ingest.events import Event, EventRejected, RunHeartbeat
+from headrace.ingest.log import Partition, Record
+from headrace.ingest.topics import REGISTRY, RUNS
+from headrace.processors import runs
+from headrace.processors.counters import Counters
+from headrace.processors.dead_letters import DeadLetters
+from headrace.processors.outcome import DUPLICATE, REJECTED, SKIPPED, Outcome
+from headrace.processors.registry import Registry
+from headrace.processors.runs import RunState
+from headrace.processors.states import RunStates
+
+_HEARTBEAT = codec.type_of(RunHeartbeat)
+
+
+@dataclass(slots=True)
+class EntityBatch:
+    """What one batch of records came to. outcomes: of every record. events: those that history keeps and does not
+    hold yet. runs: the newest state of each run that changed."""
+
+    outcomes: list[tuple[Record, Outcome]] = field(default_factory=list)
+    events: list[tuple[Record, Outcome]] = field(default_factory=list)
+    runs: dict[str, RunState] = field(default_factory=dict)
+
+
+class EntityFold:
+    """One thread folds; registry, states and beating may be read from any.
+
+    beating: running runs that promised heartbeats: when the last one came (ms since the epoch), and the interval in s.
+    """
+
+    def __init__(
+        self,
+        states: RunStates,
+        dead_letters: DeadLetters,
+        counters: Counters,
+        events_stored: dict[Partition, int],
+        beating: dict[str, tuple[int, float]],
+    ) -> None:
+        """events_stored: how far the view `events` has come, an offset to read next a partition."""
+        self.registry = Registry()
+        self.states = states
+        self.beating = beating
+        self._dead_letters = dead_letters
+        self._counters = counters
+        self._events_stored = events_stored
+
+    def fold(self, partition: Partition, records: list[Record]) -> EntityBatch:
+        """Fold records of one partition, in order. Raises ViewsUnavailable, before anything was folded."""
+        if partition.topic == RUNS:
+            self.states.load(record.envelope.subject for record in records)
+        batch = EntityBatch()
+        stored = self._events_stored.get(partition, 0)
+        for record in records:
+            outcome = self._fold_one(record)
+            batch.outcomes.append((record, outcome))
+            if outcome.kind == DUPLICATE:
+                continue
+            run_id = record.envelope.subject
+            if partition.topic == RUNS and outcome.kind != REJECTED:
+                state = self.states.cached(run_id)
+                assert state is not None
+                batch.runs[run_id] = state
+            if record.position.offset >= stored and record.envelope.type != _HEARTBEAT:
+                batch.events.append((record, outcome))
+        return batch
+
+    def _fold_one(self, record: Record) -> Outcome:
+        outcome = self._outcome(record)
+        self._counters.count(outcome)
+        return outcome
+
+    def _outcome(self, record: Record) -> Outcome:
+        envelope = record.envelope
+        event: Event | None = None
+        try:
+            event = codec.decode_event(envelope)
+            if isinstance(event, EventRejected):
+                raise codec.Malformed(event.reason)
+        except codec.UnknownType:
+            pass
+        except codec.Malformed as error:
+            return self._dead_letters.reject(record, str(error))
+        if record.position.topic == REGISTRY:
+            outcome = self.registry.apply(record, event)
+        else:
+            state, outcome = runs.apply(self.states.cached(envelope.subject), record, event)
+            if outcome.kind != DUPLICATE:
+                self.states.put(state)
+                self._follow_heartbeat(state)
+        if event is None and outcome.kind != DUPLICATE:
+            unknown = f"{envelope.type} version {envelope.schema_version} is not known here"
+            return Outcome(SKIPPED, unknown, outcome.missed)
+        return outcome
+
+    def _follow_heartbeat(self, state: RunState) -> None:
+        if state.status == "RUNNING" and state.heartbeat_interval_s > 0:
+            self.beating[state.run_id] = (state.heartbeat_ms, state.heartbeat_interval_s)
+        else:
+            self.beating.pop(state.run_id, None)

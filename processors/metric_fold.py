@@ -1,0 +1,91 @@
+"""Folds batches of the metrics topic: into rows of points, and the summary of each metric that changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from headrace.ingest import codec, points
+from headrace.ingest.events import METRICS_LOGGED, EventRejected
+from headrace.ingest.log import Record
+from headrace.processors import metrics
+from headrace.processors.counters import Counters
+from headrace.processors.dead_letters import DeadLetters
+from headrace.processors.metrics import Summary
+from headrace.processors.outcome import APPLIED, DUPLICATE, REJECTED, SKIPPED, Outcome, sequence_outcome
+from headrace.processors.states import MetricStates
+
+POINTS_MAX = 100_000
+"""A batch ends with the record that reaches this many points, so that no batch is large and none waits long."""
+
+_REJECTED = codec.type_of(EventRejected)
+
+
+@dataclass(slots=True)
+class MetricBatch:
+    """What one batch of records came to. consumed: how many of the records it took. rows: of the view `metrics`, or
+    None. summaries: the newest of each (run_id, key) that changed. events: what could not be read or is not known."""
+
+    consumed: int = 0
+    rows: pa.Table | None = None
+    summaries: dict[tuple[str, str], Summary] = field(default_factory=dict)
+    events: list[tuple[Record, Outcome]] = field(default_factory=list)
+
+
+class MetricFold:
+    """One thread folds; the summaries in states may be read from any."""
+
+    def __init__(self, states: MetricStates, dead_letters: DeadLetters, counters: Counters) -> None:
+        self.states = states
+        self._dead_letters = dead_letters
+        self._counters = counters
+
+    def fold(self, records: list[Record]) -> MetricBatch:
+        """Fold records of one partition, in order, one at least. Raises ViewsUnavailable before anything was folded."""
+        self.states.load(record.envelope.subject for record in records)
+        batch = MetricBatch()
+        tables: list[tuple[Record, pa.Table]] = []
+        size = 0
+        for record in records:
+            batch.consumed += 1
+            table, outcome = self._points(record)
+            self._counters.count(outcome)
+            if outcome.kind in (REJECTED, SKIPPED):
+                batch.events.append((record, outcome))
+            if table is not None and table.num_rows:
+                tables.append((record, table))
+                size += table.num_rows
+                if size >= POINTS_MAX:
+                    break
+        if tables:
+            batch.rows = metrics.rows(tables)
+            batch.summaries = self.summarize(batch.rows)
+            self._counters.points += batch.rows.num_rows
+        return batch
+
+    def summarize(self, rows: pa.Table) -> dict[tuple[str, str], Summary]:
+        """Take rows of points, of runs that were loaded, into their summaries; those that changed."""
+        changed = {}
+        for run_id, key, summary in metrics.summaries(rows):
+            changed[run_id, key] = self.states.merge(run_id, key, summary)
+        return changed
+
+    def _points(self, record: Record) -> tuple[pa.Table | None, Outcome]:
+        """The points of one record, if they are new and can be read."""
+        envelope = record.envelope
+        missed = 0
+        if envelope.writer:
+            writers = self.states.writers(envelope.subject)
+            new, missed = sequence_outcome(writers.get(envelope.writer, 0), envelope.sequence)
+            if not new:
+                return None, Outcome(DUPLICATE)
+            writers[envelope.writer] = envelope.sequence
+        if envelope.type == _REJECTED:
+            return None, self._dead_letters.reject(record, "its attributes cannot be read")
+        if envelope.type != METRICS_LOGGED or envelope.schema_version > codec.KNOWN_SCHEMA_VERSION:
+            unknown = f"{envelope.type} version {envelope.schema_version} is not known here"
+            return None, Outcome(SKIPPED, unknown, missed)
+        try:
+            return points.decode(envelope.data), Outcome(APPLIED, "", missed)
+        except codec.Malformed as error:
+            return None, self._dead_letters.reject(record, str(error))
