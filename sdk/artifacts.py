@@ -173,6 +173,14 @@ class ArtifactShipper:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def _let_others_pass(self, artifact: Artifact) -> None:
+        """One run's trouble (a server that does not know it) must not hold up the others; each run keeps its order."""
+        with self._changed:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            self._waiting.extend(one for one in waiting if one.run_id != artifact.run_id)
+            self._waiting.extend(one for one in waiting if one.run_id == artifact.run_id)
+
     def _ready(self) -> bool:
         if not self._waiting:
             return False
@@ -195,6 +203,7 @@ class ArtifactShipper:
                 if not self._down:
                     self._down = True
                     logger.warning("%s. The artifact waits in %s.", error, self._stage.directory)
+                self._let_others_pass(artifact)
                 self._stop.wait(backoff.pause_s())
                 continue
             except Exception:

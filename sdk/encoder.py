@@ -157,7 +157,7 @@ class Encoder:
             self._run_points(run_id, of_run, frames)
 
     def _run_points(self, run_id: str, entries: Sequence[Entry], frames: list[bytes]) -> None:
-        columns = {
+        columns: dict[str, list[Any]] = {
             "key": [entry[1] for entry in entries],
             "step": [entry[2] for entry in entries],
             "timestamp_ms": [entry[3] for entry in entries],

@@ -17,8 +17,13 @@ def put(buffer: Buffer, value: float) -> None:
 
 
 def test_the_first_entry_starts_the_consumer_once() -> None:
-    started = []
-    buffer = Buffer(10, 4, lambda: (started.append(1), buffer.started()))  # type: ignore[arg-type,func-returns-value]
+    started: list[int] = []
+
+    def start() -> None:
+        started.append(1)
+        buffer.started()
+
+    buffer = Buffer(10, 4, start)
     put(buffer, 1.0)
     put(buffer, 2.0)
     assert started == [1]

@@ -47,7 +47,12 @@ def ship(spool: Spool, answer: Answer) -> Delivered:
 
 def test_frames_go_as_they_are_and_are_acknowledged(spool: Spool) -> None:
     seen: list[httpx.Request] = []
-    delivered = ship(spool, lambda request: (seen.append(request), accept(request))[1])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return accept(request)
+
+    delivered = ship(spool, answer)
     assert delivered.events == 8
     assert seen[0].url.path == "/api/headrace/v1/events"
     assert seen[0].headers["content-type"] == "application/vnd.headrace.frames"
@@ -129,7 +134,13 @@ def test_an_artifact_is_streamed_with_its_hash(tmp_path: Path) -> None:
     file.write_bytes(b"hello")
     seen: list[httpx.Request] = []
     artifact = Artifact(1, "run", "0", "a b/ü.txt", "f", 5)
-    transport(lambda request: (seen.append(request), httpx.Response(200))[1]).put_artifact(artifact, file)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        seen.append(request)
+        return httpx.Response(200)
+
+    transport(answer).put_artifact(artifact, file)
     assert seen[0].url.raw_path == b"/api/headrace/v1/runs/run/artifacts/a%20b/%C3%BC.txt"
     assert seen[0].headers["x-headrace-sha256"].startswith("2cf24dba")
     assert (seen[0].read(), seen[0].headers["content-length"]) == (b"hello", "5")
