@@ -21,10 +21,10 @@ class MemoryLog:
 
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         now_ms = self._clock.time_ms()
+        topics = [topic_of(envelope.type) for envelope in envelopes]
         positions = []
         with self._appended:
-            for envelope in envelopes:
-                topic = topic_of(envelope.type)
+            for topic, envelope in zip(topics, envelopes, strict=True):
                 position = Position(topic, 0, len(self._records[topic]))
                 self._records[topic].append(Record(position, now_ms, envelope))
                 positions.append(position)

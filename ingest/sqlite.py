@@ -53,7 +53,7 @@ class SqliteLog:
         connection = sqlite3.connect(
             self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64
         )
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         connection.execute("PRAGMA journal_size_limit=67108864")
@@ -197,3 +197,16 @@ class SqliteLog:
     def _next_offset(connection: sqlite3.Connection, topic: str) -> int:
         last: int | None = connection.execute(f"SELECT max(offset) FROM topic_{topic}").fetchone()[0]
         return 0 if last is None else last + 1
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL mode. SQLite does not wait for its lock here, so processes that make a log at once would fail."""
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_TAIL_INTERVAL_S)

@@ -1,0 +1,328 @@
+"""What every log promises, on each log there is."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from headrace.ingest.clock import ManualClock
+from headrace.ingest.codec import decode_event
+from headrace.ingest.envelope import ARROW, Envelope
+from headrace.ingest.events import EventRejected
+from headrace.ingest.log import Log, LogError, Partition, Position
+from headrace.ingest.memory import MemoryLog
+from headrace.ingest.sqlite import SqliteLog
+
+RUNS, METRICS, REGISTRY = Partition("runs", 0), Partition("metrics", 0), Partition("registry", 0)
+EVERYTHING = (10**6, 2**40)
+
+
+def event(number: int, data: bytes = b"{}", kind: str = "headrace.run.heartbeat") -> Envelope:
+    return Envelope(str(number), kind, "test", f"r{number}", number, data)
+
+
+def ids(log: Log, partition: Partition = RUNS) -> list[str]:
+    return [record.envelope.id for record in log.read(partition, 0, *EVERYTHING)]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
+    clock = ManualClock(1_000)
+    made: Log = MemoryLog(clock) if request.param == "memory" else SqliteLog(tmp_path / "log.db", clock)
+    yield made
+    made.close()
+
+
+def test_an_empty_log_ends_at_zero_everywhere_and_has_nothing_to_read(log: Log) -> None:
+    assert log.end() == dict.fromkeys(log.partitions(), 0)
+    assert log.read(RUNS, 0, *EVERYTHING) == []
+
+
+def test_offsets_count_from_zero_without_gaps_in_the_order_of_appends(log: Log) -> None:
+    for number in range(0, 20, 2):
+        log.append([event(number), event(number + 1)])
+    records = log.read(RUNS, 0, *EVERYTHING)
+    assert [record.position.offset for record in records] == list(range(20))
+    assert [record.envelope.id for record in records] == [str(number) for number in range(20)]
+    assert log.end()[RUNS] == 20
+
+
+def test_positions_come_in_the_order_given_across_topics(log: Log) -> None:
+    kinds = ["headrace.run.deleted", "headrace.metrics.logged", "headrace.experiment.deleted", "headrace.run.restored"]
+    positions = log.append([event(i, kind=kind) for i, kind in enumerate(kinds)])
+    assert positions == [
+        Position("runs", 0, 0),
+        Position("metrics", 0, 0),
+        Position("registry", 0, 0),
+        Position("runs", 0, 1),
+    ]
+
+
+def test_an_event_of_a_future_kind_goes_to_the_registry(log: Log) -> None:
+    assert log.append([event(1, kind="headrace.endpoint.created")]) == [Position("registry", 0, 0)]
+    assert log.append([event(1, kind="nonsense")]) == [Position("registry", 0, 1)]
+
+
+def test_an_envelope_comes_back_as_it_went_in(log: Log) -> None:
+    sent = Envelope(
+        "id", "headrace.metrics.logged", "sdk/ü", "r\0\n😀", -5, bytes(range(256)), ARROW, 7, "я", "w/1", 2**63 - 1
+    )
+    log.append([sent])
+    [record] = log.read(METRICS, 0, *EVERYTHING)
+    assert record.envelope == sent
+    assert record.timestamp_ms == 1_000
+
+
+def test_empty_data_and_an_empty_batch_are_fine(log: Log) -> None:
+    assert log.append([]) == []
+    log.append([event(1, b"")])
+    assert log.read(RUNS, 0, *EVERYTHING)[0].envelope.data == b""
+
+
+def test_a_read_gives_no_more_records_than_asked(log: Log) -> None:
+    log.append([event(i) for i in range(10)])
+    assert [r.position.offset for r in log.read(RUNS, 3, 4, 2**40)] == [3, 4, 5, 6]
+
+
+def test_a_read_stops_once_it_has_the_bytes_but_gives_at_least_one(log: Log) -> None:
+    log.append([event(i, b"x" * 1000) for i in range(10)])
+    assert len(log.read(RUNS, 0, 100, 1)) == 1
+    assert len(log.read(RUNS, 0, 100, 3500)) in (3, 4)
+
+
+def test_a_read_beyond_the_end_is_empty(log: Log) -> None:
+    log.append([event(1)])
+    assert log.read(RUNS, 1, *EVERYTHING) == []
+    assert log.read(RUNS, 99, *EVERYTHING) == []
+
+
+@pytest.mark.parametrize("partition", [Partition("nope", 0), Partition("runs", 1), Partition("runs", -1)])
+def test_an_unknown_partition_is_an_error(log: Log, partition: Partition) -> None:
+    with pytest.raises(LogError, match="no partition"):
+        log.read(partition, 0, *EVERYTHING)
+
+
+def test_a_batch_with_an_envelope_that_cannot_be_kept_appends_nothing(log: Log) -> None:
+    log.append([event(0)])
+    with pytest.raises(Exception, match=r"surrogate|NoneType|type"):
+        log.append([event(1), None])  # type: ignore[list-item]
+    assert ids(log) == ["0"]
+    assert log.append([event(2)]) == [Position("runs", 0, 1)]
+
+
+def test_waiting_is_over_at_once_where_there_is_more(log: Log) -> None:
+    log.append([event(1)])
+    assert log.wait({}, 0)
+    assert not log.wait(log.end(), 0)
+
+
+def test_an_append_wakes_who_waits(log: Log) -> None:
+    end = log.end()
+    found: list[bool] = []
+    thread = threading.Thread(target=lambda: found.append(log.wait(end, 60)))
+    thread.start()
+    log.append([event(1, kind="headrace.experiment.deleted")])
+    thread.join(60)
+    assert found == [True]
+
+
+def test_threads_that_append_at_once_lose_nothing_and_keep_their_batches_whole(log: Log) -> None:
+    def append(name: int) -> None:
+        for batch in range(20):
+            log.append([event(name * 1000 + batch * 10 + i) for i in range(5)])
+
+    threads = [threading.Thread(target=append, args=(name,)) for name in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check_batches([int(number) for number in ids(log)], writers=4, batches=20)
+
+
+def check_batches(numbers: list[int], writers: int, batches: int) -> None:
+    """Numbers are writer * 1000 + batch * 10 + 0…4."""
+    assert len(numbers) == len(set(numbers)) == writers * batches * 5
+    whole = [numbers[i : i + 5] for i in range(0, len(numbers), 5)]
+    assert all(batch == list(range(batch[0], batch[0] + 5)) and batch[0] % 10 == 0 for batch in whole)
+    for writer in range(1, writers + 1):
+        own = [batch[0] for batch in whole if batch[0] // 1000 == writer]
+        assert own == sorted(own)
+
+
+# --- SQLite: several processes, files, disks --------------------------------------------------------------------------
+
+APPEND = """
+import sys
+from pathlib import Path
+from headrace.ingest.envelope import Envelope
+from headrace.ingest.sqlite import SqliteLog
+path, writer, batches = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+log = SqliteLog(path)
+for batch in range(batches):
+    numbers = range(writer * 1000 + batch * 10, writer * 1000 + batch * 10 + 5)
+    log.append([Envelope(str(n), "headrace.run.heartbeat", "test", "r", n, b"{}") for n in numbers])
+log.close()
+"""
+
+
+@contextlib.contextmanager
+def appenders(path: Path, writers: int, batches: int) -> Iterator[Callable[[], None]]:
+    """Processes that append once the returned function is called."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", APPEND, str(path), str(writer), str(batches)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for writer in range(1, writers + 1)
+    ]
+    with contextlib.ExitStack() as stack:
+        for process in processes:
+            stack.enter_context(process)
+            assert process.stdout is not None
+            process.stdout.readline()
+
+        def go() -> None:
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+
+        yield go
+        assert [process.wait(60) for process in processes] == [0] * writers
+
+
+def test_processes_that_make_and_fill_one_log_at_once_lose_nothing(tmp_path: Path) -> None:
+    with appenders(tmp_path / "log.db", writers=4, batches=30) as go:
+        go()
+    with contextlib.closing(SqliteLog(tmp_path / "log.db")) as log:
+        check_batches([int(number) for number in ids(log)], writers=4, batches=30)
+
+
+def test_an_append_in_another_process_wakes_who_waits(tmp_path: Path) -> None:
+    with contextlib.closing(SqliteLog(tmp_path / "log.db")) as log:
+        with appenders(tmp_path / "log.db", writers=1, batches=1) as go:
+            end = log.end()
+            go()
+            assert log.wait(end, 60)
+        assert len(ids(log)) == 5
+
+
+def test_a_reopened_log_holds_everything_and_counts_on(tmp_path: Path) -> None:
+    with contextlib.closing(SqliteLog(tmp_path / "log.db")) as log:
+        log.append([event(0), event(1)])
+    with contextlib.closing(SqliteLog(tmp_path / "log.db")) as log:
+        assert log.append([event(2)]) == [Position("runs", 0, 2)]
+        assert ids(log) == ["0", "1", "2"]
+
+
+def test_a_record_with_unreadable_attributes_is_told_as_rejected_and_reading_goes_on(tmp_path: Path) -> None:
+    with contextlib.closing(SqliteLog(tmp_path / "log.db")) as log:
+        log.append([event(0)])
+        with contextlib.closing(sqlite3.connect(tmp_path / "log.db")) as database:
+            database.execute("INSERT INTO topic_runs VALUES (1, 5, 'r', ?, ?)", (b'{"id": \xff', b"kept"))
+            database.commit()
+        log.append([event(2)])
+        records = log.read(RUNS, 0, *EVERYTHING)
+        assert [record.position.offset for record in records] == [0, 1, 2]
+        rejected = decode_event(records[1].envelope)
+        assert isinstance(rejected, EventRejected)
+        assert rejected.data == b"kept"
+        assert rejected.record == "runs/0/1"
+        assert records[1].envelope.id == "rejected:runs/0/1"
+
+
+def test_a_file_of_another_kind_is_refused_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "log.db").write_bytes(b"this is a text file, not a database" * 100)
+    with pytest.raises(LogError, match="is not a Headrace log"):
+        SqliteLog(tmp_path / "log.db")
+
+
+def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db")) as database:
+        database.execute("CREATE TABLE runs (x)")
+        database.commit()
+        with pytest.raises(LogError, match="another SQLite database"):
+            SqliteLog(tmp_path / "log.db")
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("runs",)]
+
+
+def test_a_log_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    SqliteLog(tmp_path / "log.db").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db")) as database:
+        database.execute("PRAGMA user_version=99")
+    with pytest.raises(LogError, match="newer Headrace"):
+        SqliteLog(tmp_path / "log.db")
+
+
+def test_a_log_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LogError, match="cannot open the log"):
+        SqliteLog(tmp_path / "file" / "log.db")
+    (tmp_path / "log.db").mkdir()
+    with pytest.raises(LogError, match="cannot open the log"):
+        SqliteLog(tmp_path / "log.db")
+
+
+def test_a_closed_log_says_that_it_cannot_be_read(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db")
+    log.close()
+    for act in (log.end, lambda: log.wait({}, 0), lambda: ids(log), lambda: log.append([event(1)])):
+        with pytest.raises(LogError):
+            act()
+
+
+FILL = """
+import resource, sys
+from pathlib import Path
+from headrace.ingest.envelope import Envelope
+from headrace.ingest.log import LogUnavailable, Partition
+from headrace.ingest.sqlite import SqliteLog
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log = SqliteLog(Path(sys.argv[1]))
+def batch(n, size):
+    return [Envelope(f"{n}.{i}", "headrace.run.heartbeat", "test", "r", 0, b"x" * size) for i in range(4)]
+kept = 0
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+try:
+    while True:
+        log.append(batch(kept, 20_000))
+        kept += 1
+        assert kept < 100
+except LogUnavailable as error:
+    print("refused:", error)
+full = len(log.read(Partition("runs", 0), 0, 10**6, 2**40))
+assert full == kept * 4, (full, kept)
+assert log.end()[Partition("runs", 0)] == full
+try:
+    log.append(batch(kept, 20_000))
+    raise SystemExit("a full disk took a batch")
+except LogUnavailable:
+    pass
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+positions = log.append(batch(kept, 20_000))
+assert [p.offset for p in positions] == list(range(full, full + 4)), positions
+log.close()
+print("kept", kept + 1)
+"""
+
+
+def test_a_full_disk_refuses_whole_batches_and_takes_them_again_once_there_is_space(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(tmp_path / "log.db")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cannot append to the log" in done.stdout
+    kept = int(done.stdout.split()[-1])
+    with contextlib.closing(SqliteLog(tmp_path / "log.db")) as log:
+        assert ids(log) == [f"{batch}.{i}" for batch in range(kept) for i in range(4)]
