@@ -61,7 +61,12 @@ def test_many_waiting_points_wake_the_consumer() -> None:
 
 def test_threads_lose_nothing() -> None:
     buffer = buffer_of(10**6)
-    threads = [threading.Thread(target=lambda: [put(buffer, 1.0) for _ in range(2_000)]) for _ in range(8)]
+
+    def work() -> None:
+        for _ in range(2_000):
+            put(buffer, 1.0)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
     taken = 0
     for thread in threads:
         thread.start()

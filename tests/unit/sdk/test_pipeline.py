@@ -178,3 +178,19 @@ def test_the_next_process_ships_what_a_dead_one_left(tmp_path: Path) -> None:
     adoption.join(10)
     assert not first.directory.exists()
     assert second.close(5) == ""
+
+
+def test_an_artifact_the_target_does_not_take_now_holds_up_no_other_run(tmp_path: Path) -> None:
+    class Choosy(MemoryTarget):
+        def put_artifact(self, artifact: Artifact, file: Path) -> None:
+            if artifact.run_id == "unknown":
+                raise Unavailable("no such run")
+            super().put_artifact(artifact, file)
+
+    target = Choosy()
+    pipeline = Pipeline(settings_of(tmp_path), lambda: target)
+    for run_id, path in (("unknown", "a"), ("r", "b"), ("unknown", "c"), ("r", "d")):
+        pipeline.buffer.put(run_id, ARTIFACT, 0, pipeline.stage.write(b"x", run_id, "0", path))
+    assert pipeline.flush(0.5) is False
+    assert list(target.files) == ["b", "d"]
+    assert "2 artifacts" in pipeline.close(0.2)
