@@ -6,8 +6,10 @@ import argparse
 import fcntl
 import json
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,19 +79,22 @@ def serve(settings: Settings) -> None:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         address = settings.data_dir / ADDRESS_FILE
         try:
+            (settings.data_dir / "artifacts").mkdir(exist_ok=True)
             log = SqliteLog(settings.data_dir / "log.db")
             stored = views.embedded(settings.data_dir / "views")
-        except (LogError, views.ViewsUnavailable) as error:
-            raise CannotStart(str(error)) from error
+        except (LogError, views.ViewsUnavailable, OSError) as error:
+            raise CannotStart(f"cannot use the data folder {settings.data_dir}: {error}") from error
+        app = create_app(settings, log, stored)
         server = _Server(
             uvicorn.Config(
-                create_app(settings, log, stored),
+                app,
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=DRAIN_S,
                 timeout_keep_alive=75,
             ),
             on_ready=lambda: _announce(address, url, settings),
+            on_stop=lambda: app.state.services.live.close(),
         )
         try:
             server.run(sockets=[bound])
@@ -102,16 +107,35 @@ def serve(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready."""
+    """Says when it is ready and when it begins to stop; a signal that it obeyed is not raised again."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Open pages listen for ever: without this they would hold up the drain for its whole time.
+        self._on_stop()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn's own raises the signal again after the drain, which ends the process before the log is closed.
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _announce(address: Path, url: str, settings: Settings) -> None:
