@@ -14,7 +14,7 @@ from headrace.api.artifacts import ArtifactStore
 from headrace.api.body import BodyLimit
 from headrace.api.errors import HANDLERS
 from headrace.api.live import Live
-from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, wire
+from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
 from headrace.api.services import Services
 from headrace.api.settings import Settings
 from headrace.api.tracking import Tracking
@@ -28,7 +28,7 @@ from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
-    *(module.router for module in (experiments, runs, history, lineage, logged_models)),
+    *(module.router for module in (experiments, runs, history, lineage, logged_models, server_info)),
     *(module.router for module in (gateway, artifacts, series, live, health, telemetry, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."

@@ -103,14 +103,12 @@ class ArtifactStore:
             return [Entry(x.name, None if x.is_dir() else x.stat().st_size) for x in entries]
 
     def delete(self, path: str) -> None:
-        """Delete a file or a folder. Raises RESOURCE_DOES_NOT_EXIST."""
+        """Delete a file or a folder; nothing happens where there is none."""
         target = self.locate(path)
         if target.is_dir():
             shutil.rmtree(target)
-        elif target.exists():
-            target.unlink()
         else:
-            raise missing(f"No such artifact: '{path}'")
+            target.unlink(missing_ok=True)
 
     def response(self, path: str) -> Response:
         """A file, as a download that no browser runs in our origin. Raises RESOURCE_DOES_NOT_EXIST."""

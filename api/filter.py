@@ -131,6 +131,7 @@ _GRAMMARS: Final[dict[Kind, _Grammar]] = {
     "logged_models": _Grammar(
         entities={
             **dict.fromkeys(("attr", "attribute", "attributes"), "attribute"),
+            **dict.fromkeys(("metric", "metrics"), "metric"),
             **dict.fromkeys(("param", "params"), "param"),
             **dict.fromkeys(("tag", "tags"), "tag"),
         },

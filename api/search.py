@@ -225,7 +225,7 @@ _ATTRIBUTES: Final[dict[str, Callable[[ExperimentLike], str | int]]] = {
 }
 
 
-def matches(expression: Expression | None, read: Callable[[Comparison], str | int | None]) -> bool:
+def matches(expression: Expression | None, read: Callable[[Comparison], str | float | None]) -> bool:
     """Whether an expression holds. read: the value a comparison is about, None where it is missing; a comparison with
     what is missing is false, whatever its operator."""
     match expression:
@@ -252,7 +252,7 @@ def experiments_match(expression: Expression | None, experiment: ExperimentLike)
     return matches(expression, read)
 
 
-def _holds(left: str | int | None, comparison: Comparison) -> bool:
+def _holds(left: str | float | None, comparison: Comparison) -> bool:
     operator, value = comparison.operator, comparison.value
     if operator in ("IS NULL", "IS NOT NULL"):
         return (left is None) == (operator == "IS NULL")
@@ -264,7 +264,7 @@ def _holds(left: str | int | None, comparison: Comparison) -> bool:
         if operator in ("LIKE", "ILIKE"):
             return _like(left, value, operator == "ILIKE")
         return (left == value) == (operator == "=")
-    if isinstance(left, int) and isinstance(value, int | float):
+    if isinstance(left, int | float) and isinstance(value, int | float):
         return {"=": left == value, "!=": left != value, ">": left > value, ">=": left >= value}.get(
             operator, left <= value if operator == "<=" else left < value
         )

@@ -77,6 +77,7 @@ CREATE TABLE IF NOT EXISTS metrics
     partition      UInt16,
     offset         UInt64,
     item           UInt32,
+    INDEX by_model model_id TYPE bloom_filter GRANULARITY 4,
     PROJECTION positions (SELECT partition, run_id, writer, max(sequence), max(offset) GROUP BY partition, run_id, writer)
 )
 ENGINE = MergeTree

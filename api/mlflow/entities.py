@@ -42,12 +42,12 @@ def run_info(state: RunState) -> dict[str, Any]:
 
 def run(state: RunState, summaries: dict[str, Summary]) -> dict[str, Any]:
     """MLflow's Run."""
-    metrics = [latest(key, summaries[key], state.run_id) for key in sorted(summaries)]
+    metrics = [latest(key, summaries[key]) for key in sorted(summaries)]
     return {
         "info": run_info(state),
         "data": present(metrics=metrics, params=pairs(state.params), tags=pairs(run_tags(state))),
         "inputs": inputs(state.inputs),
-        **({"outputs": outputs(state.outputs)} if state.outputs.models else {}),
+        "outputs": outputs(state.outputs),
     }
 
 
@@ -56,7 +56,7 @@ def run_tags(state: RunState) -> dict[str, str]:
     return {**state.tags, "headrace.status_reason": state.status_reason} if state.status_reason else state.tags
 
 
-def latest(key: str, summary: Summary, run_id: str = "") -> dict[str, Any]:
+def latest(key: str, summary: Summary) -> dict[str, Any]:
     """MLflow's Metric: the latest value of a key."""
     return present(
         key=key,
@@ -66,7 +66,6 @@ def latest(key: str, summary: Summary, run_id: str = "") -> dict[str, Any]:
         dataset_name=summary.dataset_name or None,
         dataset_digest=summary.dataset_digest or None,
         model_id=summary.model_id or None,
-        run_id=run_id or None,
     )
 
 
@@ -107,7 +106,7 @@ def logged_model(state: LoggedModel, metrics: list[dict[str, Any]]) -> dict[str,
             last_updated_timestamp_ms=state.last_update_time_ms,
             artifact_uri=state.artifact_uri,
             status=state.status,
-            model_type=state.model_type or None,
+            model_type=state.model_type,
             source_run_id=state.source_run_id or None,
             tags=pairs(state.tags),
         ),

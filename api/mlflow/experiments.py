@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi import APIRouter
 from headrace.api import search
-from headrace.api.errors import invalid
+from headrace.api.errors import invalid, missing
 from headrace.api.filter import parse, parse_order_by
 from headrace.api.mlflow import entities, validate
 from headrace.api.mlflow.wire import Body, Tag, add, page_start, present, required
 from headrace.api.services import Services
 from headrace.ingest import events, limits
-from headrace.processors.registry import DELETED
+from headrace.processors.registry import ACTIVE, DELETED
 
 router = APIRouter(tags=["experiments"])
 PAGE_MAX = 50_000
@@ -72,9 +72,10 @@ async def create(s: Services, asked: CreateExperiment) -> dict[str, str]:
 
 async def get(s: Services, asked: ExperimentId) -> dict[str, Any]:
     """An experiment by its id, deleted ones too."""
-    return {
-        "experiment": entities.experiment(await s.tracking.experiment(required(asked.experiment_id, "experiment_id")))
-    }
+    experiment_id = required(asked.experiment_id, "experiment_id")
+    if not experiment_id.isdecimal():
+        raise invalid(f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer.")
+    return {"experiment": entities.experiment(await s.tracking.experiment(experiment_id))}
 
 
 async def get_by_name(s: Services, asked: ExperimentName) -> dict[str, Any]:
@@ -112,9 +113,8 @@ async def update(s: Services, asked: UpdateExperiment) -> dict[str, Any]:
     """Rename an experiment."""
     experiment_id = required(asked.experiment_id, "experiment_id")
     await s.tracking.active_experiment(experiment_id)
-    if asked.new_name is not None:
-        name = validate.check_experiment_name(asked.new_name)
-        await s.tracking.change_experiment(experiment_id, events.ExperimentRenamed(name))
+    name = validate.check_experiment_name(required(asked.new_name, "new_name"))
+    await s.tracking.change_experiment(experiment_id, events.ExperimentRenamed(name))
     return {}
 
 
@@ -123,7 +123,7 @@ async def delete(s: Services, asked: ExperimentId) -> dict[str, Any]:
     experiment_id = required(asked.experiment_id, "experiment_id")
     if experiment_id == limits.DEFAULT_EXPERIMENT_ID:
         raise invalid("The default experiment cannot be deleted: clients that name no experiment log to it")
-    await s.tracking.active_experiment(experiment_id)
+    await _in_state(s, experiment_id, ACTIVE)
     await s.tracking.change_experiment(experiment_id, events.ExperimentDeleted())
     return {}
 
@@ -131,9 +131,7 @@ async def delete(s: Services, asked: ExperimentId) -> dict[str, Any]:
 async def restore(s: Services, asked: ExperimentId) -> dict[str, Any]:
     """Take an experiment and its runs out of the bin."""
     experiment_id = required(asked.experiment_id, "experiment_id")
-    found = await s.tracking.experiment(experiment_id)
-    if found.lifecycle != DELETED:
-        raise invalid(f"The experiment {experiment_id} must be in the 'deleted' state. Current state is active.")
+    await _in_state(s, experiment_id, DELETED)
     await s.tracking.change_experiment(experiment_id, events.ExperimentRestored())
     return {}
 
@@ -153,9 +151,16 @@ async def delete_tag(s: Services, asked: DeleteExperimentTag) -> dict[str, Any]:
     key = required(asked.key, "key")
     found = await s.tracking.active_experiment(experiment_id)
     if key not in found.tags:
-        raise invalid(f"No tag with name: {key} in experiment with id {experiment_id}")
+        raise missing(f"No tag with name: {key} in experiment with id {experiment_id}")
     await s.tracking.change_experiment(experiment_id, events.ExperimentTagsDeleted([key]))
     return {}
+
+
+async def _in_state(s: Services, experiment_id: str, lifecycle: str) -> None:
+    """An experiment that is not in this state is, to MLflow's clients, not there."""
+    found = await s.tracking.experiment(experiment_id)
+    if found.lifecycle != lifecycle:
+        raise missing(f"No Experiment with id={experiment_id} exists in the {lifecycle} state")
 
 
 def check_view(view: str) -> str:

@@ -10,17 +10,50 @@ from headrace.api.errors import invalid
 from headrace.api.mlflow.runs import RunId, run_id_of
 from headrace.api.mlflow.wire import Body, add, number, page_start, present, required
 from headrace.api.services import Services
+from headrace.ingest import limits
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["metrics"])
 PAGE_MAX = 25_000
 BULK_RUNS_MAX = 100
+INTERVAL_POINTS_MAX = 2_500
 
 # Points that came twice through the REST API, where a client may resend, are shown once, as MLflow does.
 POINTS = """
 SELECT DISTINCT step, timestamp_ms, value, if(writer = '', 0, offset) AS sent, if(writer = '', 0, item) AS nth
 FROM metrics WHERE run_id = {run_id:String} AND key = {key:String}
 ORDER BY timestamp_ms, step, isNaN(value), value, sent, nth
+"""
+
+
+# Of a run with more points than asked for, each of equally long stretches gives its first, lowest, highest and last
+# point: the curve keeps its shape and its extremes, and the same question has the same answer.
+INTERVAL = """
+WITH
+    points AS (
+        SELECT DISTINCT run_id, step, timestamp_ms, value, if(writer = '', 0, offset) AS sent,
+            if(writer = '', 0, item) AS nth
+        FROM metrics
+        WHERE run_id IN {run_ids:Array(String)} AND key = {key:String}
+            AND step BETWEEN {first:Int64} AND {last:Int64}
+    ),
+    placed AS (
+        SELECT run_id, step, timestamp_ms, value, sent, nth,
+            row_number() OVER (
+                PARTITION BY run_id ORDER BY step, timestamp_ms, isNaN(value), value, sent, nth
+            ) - 1 AS place,
+            count() OVER (PARTITION BY run_id) AS total
+        FROM points
+    )
+SELECT run_id, kept.2 AS step, kept.3 AS timestamp_ms, kept.4 AS value
+FROM (
+    SELECT run_id, arrayJoin(arrayDistinct([
+        argMin(p, p.1), argMin(p, (isNaN(p.4), p.4, p.1)), argMax(p, (not isNaN(p.4), p.4, p.1)), argMax(p, p.1)
+    ])) AS kept
+    FROM (SELECT run_id, (place, step, timestamp_ms, value) AS p, total FROM placed)
+    GROUP BY run_id, if(total <= {most:UInt64}, p.1, intDiv(p.1 * intDiv({most:UInt64}, 4), total))
+)
+ORDER BY run_id, kept.1
 """
 
 
@@ -36,6 +69,16 @@ class GetHistoryBulk(Body):
     run_id: list[str] = []
     metric_key: str = ""
     max_results: int = 25_000
+
+
+class GetHistoryInterval(Body):
+    """start_step, end_step: both or none. max_results: points a run, at most 2,500."""
+
+    run_ids: list[str] = []
+    metric_key: str = ""
+    start_step: int | None = None
+    end_step: int | None = None
+    max_results: int = INTERVAL_POINTS_MAX
 
 
 async def get(s: Services, asked: GetHistory) -> dict[str, Any]:
@@ -84,6 +127,35 @@ async def get_bulk(s: Services, asked: GetHistoryBulk) -> dict[str, Any]:
     return present(metrics=metrics)
 
 
+async def get_interval(s: Services, asked: GetHistoryInterval) -> dict[str, Any]:
+    """The points of one metric of several runs between two steps, thinned out where there are too many."""
+    key = required(asked.metric_key, "metric_key")
+    if not asked.run_ids:
+        raise invalid("GetMetricHistoryBulkInterval request must specify at least one run_id.")
+    if len(asked.run_ids) > BULK_RUNS_MAX:
+        raise invalid(
+            f"GetMetricHistoryBulkInterval request must specify at most {BULK_RUNS_MAX} run_ids."
+            f" Received {len(asked.run_ids)} run_ids."
+        )
+    if not 1 <= asked.max_results <= INTERVAL_POINTS_MAX:
+        raise invalid(f"max_results must be between 1 and {INTERVAL_POINTS_MAX}.")
+    if (asked.start_step is None) != (asked.end_step is None):
+        raise invalid("If either start step or end step are specified, both must be specified.")
+    first = limits.INT64_MIN if asked.start_step is None else asked.start_step
+    last = limits.INT64_MAX if asked.end_step is None else asked.end_step
+    if first > last:
+        raise invalid(f"end_step must be greater than start_step. Found start_step={first} and end_step={last}.")
+    await s.tracking.caught_up()
+    parameters = {"run_ids": asked.run_ids, "key": key, "first": first, "last": last, "most": max(asked.max_results, 4)}
+    rows = await run_in_threadpool(s.views.rows, INTERVAL, parameters)
+    return present(
+        metrics=[
+            {"key": key, "value": number(value), "timestamp": timestamp_ms, "step": step, "run_id": run_id}
+            for run_id, step, timestamp_ms, value in rows
+        ]
+    )
+
+
 def _metric(key: str, row: tuple[Any, ...]) -> dict[str, Any]:
     step, timestamp_ms, value, *_ = row
     return {"key": key, "value": number(value), "timestamp": timestamp_ms, "step": step}
@@ -91,3 +163,6 @@ def _metric(key: str, row: tuple[Any, ...]) -> dict[str, Any]:
 
 add(router, "GET", "/metrics/get-history", GetHistory, get, "Get a metric's history")
 add(router, "GET", "/metrics/get-history-bulk", GetHistoryBulk, get_bulk, "Get a metric's history of several runs")
+add(
+    router, "GET", "/metrics/get-history-bulk-interval", GetHistoryInterval, get_interval, "Get histories between steps"
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
 from headrace.api import search
@@ -13,7 +13,7 @@ from headrace.api.artifacts import files_of, store_path
 from headrace.api.errors import invalid
 from headrace.api.filter import Comparison, parse
 from headrace.api.mlflow import entities
-from headrace.api.mlflow.wire import Body, Tag, add, number, page_start, present
+from headrace.api.mlflow.wire import Body, Tag, absent, add, number, page_start, present
 from headrace.api.services import Services
 from headrace.ingest import events, limits
 from headrace.ingest.names import run_name
@@ -70,11 +70,19 @@ class LoggedModelArtifacts(ModelId):
 class OrderBy(Body):
     field_name: str = ""
     ascending: bool = True
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+class DatasetFilter(Body):
+    dataset_name: str = ""
+    dataset_digest: str = ""
 
 
 class SearchLoggedModels(Body):
     experiment_ids: list[str] = []
     filter: str = ""
+    datasets: list[DatasetFilter] = []
     max_results: int = 50
     order_by: list[OrderBy] = []
     page_token: str = ""
@@ -134,7 +142,8 @@ async def set_tags(s: Services, asked: SetLoggedModelTags) -> dict[str, Any]:
     """Set tags of a logged model."""
     await s.tracking.logged_model(asked.model_id)
     tags = {t.key: t.value for t in asked.tags}
-    return await _answer(s, await s.tracking.change_logged_model(asked.model_id, events.LoggedModelTagsSet(tags)))
+    await s.tracking.change_logged_model(asked.model_id, events.LoggedModelTagsSet(tags))
+    return {}
 
 
 async def delete_tag(s: Services, asked: LoggedModelTag) -> dict[str, Any]:
@@ -153,67 +162,119 @@ async def list_artifacts(s: Services, asked: LoggedModelArtifacts) -> dict[str, 
 
 
 async def search_models(s: Services, asked: SearchLoggedModels) -> dict[str, Any]:
-    """Logged models of experiments, newest first."""
+    """Logged models of experiments by filter, in order, a page at a time."""
     if not 1 <= asked.max_results <= PAGE_MAX:
         raise invalid(
             f"Invalid value {asked.max_results} for parameter 'max_results' supplied: 1 to {PAGE_MAX} are allowed"
         )
+    if not asked.experiment_ids:
+        raise invalid(absent("experiment_ids"))
+    if any(not dataset.dataset_name for dataset in asked.datasets):
+        raise invalid("`dataset_name` in the `datasets` clause must be specified.")
     expression = parse(asked.filter, "logged_models")
     orders = asked.order_by or [OrderBy(field_name="creation_time", ascending=False)]
-    for order in orders:
-        if order.field_name not in FIELDS:
-            raise invalid(f"Invalid order by field name: {order.field_name}: expected one of {', '.join(FIELDS)}")
     start = page_start(asked.page_token)
     models = [m for m in await s.tracking.logged_models() if m.experiment_id in asked.experiment_ids]
-    found = [m for m in models if search.matches(expression, partial(_read, m))]
+    metrics = await _metrics_of(s, models)
+    if asked.datasets:
+        wanted = {(d.dataset_name, d.dataset_digest) for d in asked.datasets}
+        names = {name for name, digest in wanted if not digest}
+        metrics = {
+            model_id: [x for x in found if x.dataset in wanted or x.dataset[0] in names]
+            for model_id, found in metrics.items()
+        }
+    found = [m for m in models if search.matches(expression, partial(_read, m, metrics.get(m.model_id, [])))]
     found.sort(key=lambda m: m.model_id)
     for order in reversed(orders):
-        found.sort(key=attrgetter(FIELDS[order.field_name]), reverse=not order.ascending)
+        found = _ordered(found, order, metrics)
     end = start + asked.max_results
+    page = found[start:end]
+    shown = await _metrics_of(s, page)
     return present(
-        models=[await _entity(s, model) for model in found[start:end]],
+        models=[entities.logged_model(m, [x.entity() for x in shown.get(m.model_id, [])]) for m in page],
         next_page_token=search.encode_page_token(end) if end < len(found) else None,
     )
 
 
-def _read(model: LoggedModel, comparison: Comparison) -> str | int | None:
+def _ordered(models: list[LoggedModel], order: OrderBy, metrics: dict[str, list[_Metric]]) -> list[LoggedModel]:
+    """Models by one clause, those that lack it last; a metric of one data set where the clause names one."""
+    name = order.field_name
+    if not name.startswith("metrics."):
+        if name not in FIELDS:
+            raise invalid(f"Invalid order by field name: {name}: expected metrics.<key> or one of {', '.join(FIELDS)}")
+        return sorted(models, key=attrgetter(FIELDS[name]), reverse=not order.ascending)
+    values: dict[str, float] = {}
+    for model in models:
+        for x in metrics.get(model.model_id, []):
+            of_dataset = not order.dataset_name or x.dataset[0] == order.dataset_name
+            if x.key == name.removeprefix("metrics.") and of_dataset and order.dataset_digest in ("", x.dataset[1]):
+                values[model.model_id] = x.value
+    there = [m for m in models if m.model_id in values]
+    return sorted(there, key=lambda m: values[m.model_id], reverse=not order.ascending) + [
+        m for m in models if m.model_id not in values
+    ]
+
+
+def _read(model: LoggedModel, metrics: list[_Metric], comparison: Comparison) -> str | float | None:
     """What a comparison of a filter is about."""
-    if comparison.entity == "tag":
-        return model.tags.get(comparison.key)
-    if comparison.entity == "param":
-        return model.params.get(comparison.key)
+    match comparison.entity:
+        case "tag":
+            return model.tags.get(comparison.key)
+        case "param":
+            return model.params.get(comparison.key)
+        case "metric":
+            return next((x.value for x in metrics if x.key == comparison.key), None)
     value: str | int = getattr(model, FIELDS.get(comparison.key, comparison.key))
     return value
 
 
-async def _answer(s: Services, state: LoggedModel) -> dict[str, Any]:
-    return {"model": await _entity(s, state)}
+class _Metric(NamedTuple):
+    """The latest point of one metric of a logged model, from one run and on one data set."""
+
+    model_id: str
+    run_id: str
+    key: str
+    dataset: tuple[str, str]
+    value: float
+    timestamp_ms: int
+    step: int
+
+    def entity(self) -> dict[str, Any]:
+        """MLflow's Metric."""
+        return present(
+            key=self.key,
+            value=number(self.value),
+            timestamp=self.timestamp_ms,
+            step=self.step,
+            dataset_name=self.dataset[0] or None,
+            dataset_digest=self.dataset[1] or None,
+            model_id=self.model_id,
+            run_id=self.run_id,
+        )
 
 
-async def _entity(s: Services, state: LoggedModel) -> dict[str, Any]:
+async def _metrics_of(s: Services, models: list[LoggedModel]) -> dict[str, list[_Metric]]:
+    """The metrics of logged models, by model id."""
+    found: dict[str, list[_Metric]] = {}
+    if not models:
+        return found
     await s.tracking.caught_up()
     rows = await run_in_threadpool(
         s.views.rows,
-        "SELECT run_id, key,"
-        " argMax((value, timestamp_ms, step, dataset_name, dataset_digest), (step, timestamp_ms, value))"
-        " FROM metrics WHERE model_id = {model_id:String} AND ({run_id:String} = '' OR run_id = {run_id:String})"
-        " GROUP BY run_id, key ORDER BY run_id, key",
-        {"model_id": state.model_id, "run_id": state.source_run_id},
+        "SELECT model_id, run_id, key, dataset_name, dataset_digest,"
+        " argMax((value, timestamp_ms, step), (step, timestamp_ms, value))"
+        " FROM metrics WHERE model_id IN {model_ids:Array(String)}"
+        " GROUP BY model_id, run_id, key, dataset_name, dataset_digest ORDER BY ALL",
+        {"model_ids": [model.model_id for model in models]},
     )
-    metrics = [
-        present(
-            key=key,
-            value=number(last[0]),
-            timestamp=last[1],
-            step=last[2],
-            dataset_name=last[3] or None,
-            dataset_digest=last[4] or None,
-            model_id=state.model_id,
-            run_id=run_id,
-        )
-        for run_id, key, last in rows
-    ]
-    return entities.logged_model(state, metrics)
+    for model_id, run_id, key, name, digest, last in rows:
+        found.setdefault(model_id, []).append(_Metric(model_id, run_id, key, (name, digest), *last))
+    return found
+
+
+async def _answer(s: Services, state: LoggedModel) -> dict[str, Any]:
+    metrics = (await _metrics_of(s, [state])).get(state.model_id, [])
+    return {"model": entities.logged_model(state, [x.entity() for x in metrics])}
 
 
 _ONE = "/logged-models/{model_id}"

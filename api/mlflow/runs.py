@@ -110,7 +110,7 @@ async def create(s: Services, asked: CreateRun) -> dict[str, Any]:
     """Begin a run."""
     tags = _tags(asked.tags)
     if asked.start_time is not None:
-        validate.check_timestamp(asked.start_time, "start_time")
+        validate.check_step(asked.start_time, "start_time")
     state = await s.tracking.create_run(asked.experiment_id, asked.run_name, asked.user_id, asked.start_time, tags)
     return {"run": entities.run(state, {})}
 

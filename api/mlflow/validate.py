@@ -32,14 +32,15 @@ def check_key(key: str | None, kind: str, path: str) -> str:
 
 
 def check_unique_params(params: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Params as a mapping. Raises when one key has two values."""
+    """Params as a mapping. Raises when a key comes twice."""
     found: dict[str, str] = {}
     for key, value in params:
-        if found.setdefault(key, value) != value:
+        if key in found:
             raise invalid(
                 f"Duplicate parameter keys have been submitted: ['{key}']. Please ensure the request contains only one"
                 " param value per param key."
             )
+        found[key] = value
     return found
 
 
@@ -62,8 +63,8 @@ def check_timestamp(timestamp_ms: int, path: str) -> int:
 
 def check_experiment_name(name: str | None) -> str:
     """An experiment's name: anything a person types, but not empty and not endless."""
-    if name is None or name.strip() == "":
-        raise invalid("Invalid experiment name: ''. Experiment name cannot be empty.")
+    if not name:
+        raise invalid(absent("name"))
     if len(name) > limits.EXPERIMENT_NAME_CHARS_MAX:
         raise invalid(f"'name' exceeds the maximum length of {limits.EXPERIMENT_NAME_CHARS_MAX} characters")
     return name
