@@ -1,0 +1,47 @@
+"""The entry point `headrace`: its groups and what they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from headrace.sdk.cli.demo import demo
+from headrace.sdk.cli.doctor import doctor
+from headrace.sdk.cli.experiments import experiments
+from headrace.sdk.cli.runs import runs
+from headrace.sdk.cli.server import server
+from headrace.sdk.cli.sync import sync
+from headrace.sdk.cli.target import FLAG, Target, clear_errors
+from headrace.sdk.version import VERSION
+
+
+class Headrace(click.Group):
+    """The top of the command tree: no failure of a command shows a stack trace."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that was asked for."""
+        with clear_errors(context.ensure_object(Target)):
+            return super().invoke(context)
+
+
+@click.group(cls=Headrace, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(FLAG, metavar="URI", help="The server (http://host:port) or data folder to talk to.")
+@click.version_option(VERSION, message="headrace %(version)s")
+@click.pass_context
+def main(context: click.Context, tracking_uri: str | None) -> None:
+    """Headrace: event-sourced tracking for machine learning."""
+    context.ensure_object(Target).given = tracking_uri
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"headrace {VERSION}")
+
+
+for command in (server, demo, sync, experiments, runs, doctor):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

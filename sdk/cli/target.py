@@ -1,0 +1,113 @@
+"""Which server a command talks to, who said so, and the errors of talking to it as one clear line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from headrace.sdk.cli.output import Failed
+from headrace.sdk.reader import Reader, ReadFailed, server_of
+from headrace.sdk.run import Experiment
+from headrace.sdk.settings import BadSetting, Settings, config_path, resolve
+from headrace.sdk.transport import Unavailable, check_target, is_http
+
+FLAG = "--tracking-uri"
+ALL_RESULTS = 2**31
+
+Command = TypeVar("Command", bound=Any)
+
+
+@dataclass(slots=True)
+class Target:
+    """Where a command reads and writes. given: the flag's value, None when it was not used."""
+
+    given: str | None = None
+
+    def settings(self) -> Settings:
+        """The SDK's settings in force for this command. Raises BadSetting."""
+        return resolve({"tracking_uri": self.given})
+
+    def uri(self) -> str:
+        """The tracking URI in its normal form. Raises BadSetting."""
+        return check_target(self.settings().tracking_uri)
+
+    def reader(self) -> Reader:
+        """A reader of the server; for a folder, of the server that runs on it or one started for this command."""
+        uri = self.uri()
+        if is_http(uri):
+            return Reader(uri)
+        if not Path(uri).is_dir():
+            raise Failed(f"there is no folder {uri}; name a server or a data folder with {FLAG}")
+        return Reader(server_of(Path(uri)))
+
+    def origin(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Who named the tracking URI: the flag, a variable, the settings file, or nobody (`default`)."""
+        if self.given is not None:
+            return FLAG
+        for variable in ("HEADRACE_TRACKING_URI", "MLFLOW_TRACKING_URI"):
+            if environ.get(variable):
+                return variable
+        return str(config_path(environ)) if "tracking_uri" in file_settings(environ) else "default"
+
+
+def file_settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What the settings file says; empty when there is none. Raises BadSetting for a file that is not TOML."""
+    path = config_path(environ)
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{path} is not a TOML file: {error}") from error
+
+
+@contextmanager
+def clear_errors(target: Target) -> Iterator[None]:
+    """Turn what can go wrong on the way to the server into one line and exit code 1."""
+    try:
+        yield
+    except ReadFailed as error:
+        if error.status == 0:
+            raise Failed(
+                f"no answer from the server ({error}). Start one with `headrace server`, or name another with {FLAG}"
+            ) from error
+        raise Failed(str(error)) from error
+    except (BadSetting, Unavailable) as error:
+        raise Failed(str(error)) from error
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise Failed(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+
+
+def find_experiment(reader: Reader, name_or_id: str) -> Experiment:
+    """An experiment by its name, else by its id; deleted ones too. Raises Failed when there is none."""
+    found = reader.experiment_by_name(name_or_id)
+    if found is not None:
+        return found
+    try:
+        answer = reader.call("GET", "/api/2.0/mlflow/experiments/get", params={"experiment_id": name_or_id})
+    except ReadFailed as error:
+        if error.status not in (400, 404):
+            raise
+        raise Failed(f"there is no experiment with the name or id {name_or_id!r}") from error
+    name = str(answer["experiment"]["name"])
+    by_id = reader.experiment_by_name(name)
+    if by_id is None:
+        raise Failed(f"there is no experiment with the name or id {name_or_id!r}")
+    return by_id
+
+
+def json_option(command: Command) -> Command:
+    """The flag --json."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    return option(command)
+
+
+pass_target = click.make_pass_decorator(Target)
