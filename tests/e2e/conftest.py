@@ -228,7 +228,7 @@ class Trainer:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
-    """Starts trainers: `train(script, target, *arguments, **settings)`, a script of trainers/; killed after the test."""
+    """Starts trainers: `train(script, target, *arguments, **settings)`, a script of trainers/; killed at the end."""
     started: list[Trainer] = []
 
     def start(script: str, target: str, *arguments: Any, spool_dir: Path | None = None, **settings: Any) -> Trainer:
@@ -243,8 +243,8 @@ def train(tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
 
 
 @pytest.fixture
-def ship() -> Callable[..., str]:
-    """`ship(spool_dir, target=None)`: what `headrace sync` does, in a process of its own; returns what it did, in JSON."""
+def ship() -> Callable[..., Any]:
+    """`ship(spool_dir, target="")`: what `headrace sync` does, in a process of its own; returns what it reports."""
 
     def run(spool_dir: Path, target: str = "") -> Any:
         done = subprocess.run(
