@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
-from headrace.api import artifacts, gateway, health, live, page, series, telemetry
+from headrace.api import artifacts, gateway, health, live, multipart, page, series, telemetry
 from headrace.api.appender import Appender
 from headrace.api.artifacts import ArtifactStore
 from headrace.api.body import BodyLimit
@@ -29,7 +29,7 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (experiments, runs, history, lineage, logged_models, server_info)),
-    *(module.router for module in (gateway, artifacts, series, live, health, telemetry, page)),
+    *(module.router for module in (gateway, artifacts, multipart, series, live, health, telemetry, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 
@@ -44,6 +44,8 @@ def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None =
         appender = Appender(log)
         tracking = Tracking(log, engine, appender, clock, settings.read_wait_s)
         feed = Live(engine)
+        store = ArtifactStore(settings.data_dir / "artifacts")
+        multipart.forget_old(store)
         app.state.services = Services(
             settings,
             clock,

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from headrace.api.errors import ApiError, invalid, missing, unavailable
+from headrace.api.errors import invalid, missing, unavailable
 from headrace.api.services import Services, services
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
@@ -49,13 +49,15 @@ class ArtifactStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._incoming = root / ".incoming"
+        self.uploads = root / ".uploads"
+        """Where parts of multipart uploads wait until the upload is completed."""
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
 
     def locate(self, path: str) -> Path:
         """Where a path's file is or would be. Raises INVALID_PARAMETER_VALUE."""
         fault = artifact_path_fault(path)
-        if fault is not None or path.split("/")[0] == self._incoming.name:
+        if fault is not None or path.split("/")[0] in (self._incoming.name, self.uploads.name):
             raise invalid(f"Invalid path: {path!r}: {fault or 'the name is reserved'}")
         return self._root / path
 
@@ -65,7 +67,10 @@ class ArtifactStore:
         sha256: what it must hash to, in hex, if given. Raises INVALID_PARAMETER_VALUE when it does not, or a folder is
         in the way; TEMPORARILY_UNAVAILABLE when the disk refuses.
         """
-        target = self.locate(path)
+        return await self.receive(self.locate(path), path, chunks, sha256)
+
+    async def receive(self, target: Path, path: str, chunks: AsyncIterator[bytes], sha256: str = "") -> Stored:
+        """As `write`, to a place the caller chose. path: what messages call it."""
         incoming = self._incoming / uuid.uuid4().hex
         digest = hashlib.sha256()
         size = 0
@@ -99,7 +104,9 @@ class ArtifactStore:
         if not folder.is_dir():
             return []
         with os.scandir(folder) as found:
-            entries = sorted((x for x in found if x.name != self._incoming.name), key=lambda x: x.name)
+            entries = sorted(
+                (x for x in found if x.name not in (self._incoming.name, self.uploads.name)), key=lambda x: x.name
+            )
             return [Entry(x.name, None if x.is_dir() else x.stat().st_size) for x in entries]
 
     def delete(self, path: str) -> None:
@@ -137,12 +144,16 @@ def store_path(uri: str, path: str = "") -> str:
     return "/".join(part for part in (below, path) if part)
 
 
-async def store_run_file(s: Services, request: Request, run_id: str, path: str, full_path: str) -> Stored:
-    """Store a file of a run from the request's body, and log that it was."""
-    stored = await s.artifacts.write(full_path, request.stream(), request.headers.get("x-headrace-sha256", ""))
-    logged = events.ArtifactLogged(path, stored.size, stored.sha256, media_type(path))
-    await s.tracking.command(run_id, logged)
-    return stored
+async def log_stored(s: Services, path: str, stored: Stored) -> None:
+    """Log that a file of the store was stored, where its path is a run's: experiment/run/artifacts/path."""
+    parts = path.split("/", 3)
+    if len(parts) < 4 or parts[2] != "artifacts" or parts[1] == "models":
+        return
+    run_id, below = parts[1], parts[3]
+    await s.tracking.folded(RUNS)
+    if s.engine.knows(run_id):
+        logged = events.ArtifactLogged(below, stored.size, stored.sha256, media_type(below))
+        await s.tracking.command(run_id, logged)
 
 
 @router.put("/api/headrace/v1/runs/{run_id}/artifacts/{path:path}", summary="Store an artifact of a run")
@@ -153,7 +164,9 @@ async def put_run_artifact(request: Request, run_id: str, path: str) -> Response
     fault = artifact_path_fault(path)
     if fault is not None:
         raise invalid(f"Invalid path: {path!r}: {fault}")
-    stored = await store_run_file(s, request, run_id, path, store_path(run.artifact_uri, path))
+    sha256 = request.headers.get("x-headrace-sha256", "")
+    stored = await s.artifacts.write(store_path(run.artifact_uri, path), request.stream(), sha256)
+    await s.tracking.command(run_id, events.ArtifactLogged(path, stored.size, stored.sha256, media_type(path)))
     return Response(msgspec.json.encode({"size": stored.size, "sha256": stored.sha256}), media_type="application/json")
 
 
@@ -175,24 +188,9 @@ def _settle(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _run_of(path: str) -> tuple[str, str] | None:
-    """The run and the path below it, of a path as MLflow's clients lay them out: experiment/run/artifacts/path."""
-    parts = path.split("/", 3)
-    if len(parts) == 4 and parts[2] == "artifacts" and parts[1] != "models":
-        return parts[1], parts[3]
-    return None
-
-
 async def _proxy_put(request: Request, path: str) -> Response:
     s = services(request)
-    s.artifacts.locate(path)
-    place = _run_of(path)
-    if place is not None:
-        await s.tracking.folded(RUNS)
-    if place is not None and s.engine.knows(place[0]):
-        await store_run_file(s, request, place[0], place[1], path)
-    else:
-        await s.artifacts.write(path, request.stream())
+    await log_stored(s, path, await s.artifacts.write(path, request.stream()))
     return Response(b"{}", media_type="application/json")
 
 
@@ -209,10 +207,6 @@ async def _proxy_list(request: Request) -> Response:
     path = request.query_params.get("path", "").strip("/")
     found = await run_in_threadpool(services(request).artifacts.list, path)
     return Response(msgspec.json.encode({"files": files_of(found)} if found else {}), media_type="application/json")
-
-
-async def _no_multipart(request: Request, path: str) -> Response:
-    raise ApiError("NOT_IMPLEMENTED", "Multipart upload is not supported by this server yet; send the file in one PUT")
 
 
 def files_of(entries: list[Entry], below: str = "") -> list[dict[str, Any]]:
@@ -232,4 +226,3 @@ for _prefix in ("/api/2.0", "/ajax-api/2.0"):
     router.add_api_route(_one, _proxy_put, methods=["PUT"], include_in_schema=_shown, summary="Upload")
     router.add_api_route(_one, _proxy_get, methods=["GET"], include_in_schema=_shown, summary="Download")
     router.add_api_route(_one, _proxy_delete, methods=["DELETE"], include_in_schema=_shown, summary="Delete")
-    router.add_api_route(f"{_base}/mpu/{{path:path}}", _no_multipart, methods=["POST"], include_in_schema=False)

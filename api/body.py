@@ -7,7 +7,9 @@ import re
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_STREAMED = re.compile(r"/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/|/api/headrace/v1/runs/[^/]+/artifacts/")
+_STREAMED = re.compile(
+    r"/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/|/api/headrace/v1/(runs/[^/]+/artifacts|uploads)/"
+)
 """Paths whose bodies are files, written to disk as they come."""
 
 
