@@ -265,6 +265,7 @@ class Pipeline:
             end = self.spool.append(frames)
         except SpoolUnavailable as error:
             self._retry_at_s = time.monotonic() + self._backoff.pause_s()
+            self.shipper.spooled()  # there may be a segment to free that ended because the disk is full
             if not self._warned_spool:
                 self._warned_spool = True
                 logger.warning(

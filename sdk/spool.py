@@ -197,22 +197,26 @@ class Spool:
             if self._fsync:
                 _sync_data(self._segment_fd)
         except OSError as error:
-            self._undo(segment, offset, error)
+            self._undo(segment, offset)
             raise SpoolUnavailable(f"cannot write the spool {self.directory}: {error}") from error
         with self._bytes_lock:
             self._bytes += len(frames)
         self._end = SpoolPosition(segment, offset + len(frames))
         return self._end
 
-    def _undo(self, segment: int, offset: int, error: OSError) -> None:
-        """Cut off what was written in part. After a failure that is not about space the file is not trusted again."""
+    def _undo(self, segment: int, offset: int) -> None:
+        """Cut off what was written in part, and go on in the next segment.
+
+        On a full disk the segment must end, so that its room is free once it is acknowledged; and after any other
+        failure the file is not trusted again.
+        """
         if self._segment_fd >= 0:
             try:
                 os.ftruncate(self._segment_fd, offset)
             except OSError:
                 pass
         self._close_segment()
-        if error.errno not in _NO_SPACE and offset:
+        if offset:
             self._end = SpoolPosition(segment + 1, 0)
 
     def _close_segment(self) -> None:
@@ -257,15 +261,12 @@ class Spool:
     # --- acknowledgements ---------------------------------------------------------------------------------------------
 
     def acknowledge(self, position: SpoolPosition) -> None:
-        """The target has everything before position: note it on disk and delete segments that are done.
+        """The target has everything before position: delete segments that are done and note it on disk.
 
-        A note that is lost only means that some frames are sent again, byte for byte. Raises OSError.
+        A note that is lost only means that some frames are sent again, byte for byte. Raises OSError, but not for a
+        full disk: shipping is what makes room there.
         """
         before, self._acked = self._acked, position
-        if self._acked_fd < 0:
-            self._acked_fd = os.open(self.directory / "acked", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # One write of fixed length into one sector: a crash leaves the old line or the new one.
-        os.pwrite(self._acked_fd, b"%08d %020d\n" % position, 0)
         for segment in range(before.segment, position.segment):
             path = self._path(segment)
             try:
@@ -275,6 +276,14 @@ class Spool:
                 continue
             with self._bytes_lock:
                 self._bytes -= size
+        try:
+            if self._acked_fd < 0:
+                self._acked_fd = os.open(self.directory / "acked", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # One write of fixed length into one sector: a crash leaves the old line or the new one.
+            os.pwrite(self._acked_fd, b"%08d %020d\n" % position, 0)
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
 
     def reject(self, position: SpoolPosition, data: bytes, reason: str) -> Path:
         """Keep bytes that will never be accepted, with the reason beside them. Raises OSError."""

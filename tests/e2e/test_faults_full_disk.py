@@ -75,7 +75,8 @@ def test_a_full_spool_disk_costs_only_what_does_not_fit_and_that_is_counted(
     lost = [int(found[1].replace(",", "")) for found in (dropped, unwritten)]
 
     server.start_again()
-    report = ship(disk)  # on a disk that is still full
+    fill(disk / "filler")
+    report = ship(disk)  # on a disk that has not one byte left
     assert report["states"] == ["shipped"], report
     table = server.history(run_id, "m")
     steps = table.column("step").to_pylist()
@@ -85,6 +86,34 @@ def test_a_full_spool_disk_costs_only_what_does_not_fit_and_that_is_counted(
     assert server.status()["counters"]["missed"] == 0
     record_property("arrived", len(steps))
     record_property("dropped", sum(lost))
+
+
+def test_a_spool_that_filled_its_disk_empties_when_the_server_is_back(
+    server: Server, train: Callable[..., Trainer], small_disk: Callable[[int], Path]
+) -> None:
+    disk, points = small_disk(2), 300_000
+    server.kill()
+    settings = {"buffer_points_max": 20_000, "retry_interval_max_s": 0.2, "request_bytes_max": 300_000}
+    trainer = train("filling", server.url, points, spool_dir=disk, exit_timeout_s=20, **settings)
+    run_id = trainer.line()
+    trainer.line()
+    fill(disk / "filler")
+    server.start_again()
+    assert trainer.process.stdin is not None
+    trainer.process.stdin.write("flush\n")
+    trainer.process.stdin.flush()
+    flushed = trainer.line()
+    _, err = trainer.finish()
+
+    assert flushed == "True", err
+    assert "still in" not in err
+    assert "could not be written" not in err
+    server.count_whole(run_id, "after", 100)
+    dropped = re.search(r"headrace: ([\d,]+) points were dropped because the buffer was full", err)
+    assert dropped, err
+    steps = server.history(run_id, "m").column("step").to_pylist()
+    assert len(steps) == len(set(steps)) == points - int(dropped[1].replace(",", ""))
+    assert server.status()["counters"]["missed"] == 0
 
 
 def test_a_spool_disk_that_has_room_again_takes_up_where_it_stopped(

@@ -1,4 +1,4 @@
-"""A target that is down, fails, hangs, is slow or loses its answers: training is unaffected, and every point arrives."""
+"""A target that is down, fails, hangs, is slow or loses its answers: training is unaffected, all points arrive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FaultyProxy:
 
     none: passes everything on. error: 500 to everything. hang: takes the request and never answers. slow: waits before
     it passes an answer on. drop: lets the server do the work, then closes the connection in the middle of the answer,
-    every other time. half: closes while the request comes in, every other time. garbage: 200 with a web page. busy: 429.
+    every other time. half: closes while the request comes in, every other time. garbage: 200 and HTML. busy: 429.
     """
 
     def __init__(self, server: Server, fault: str) -> None:

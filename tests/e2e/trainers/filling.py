@@ -1,7 +1,7 @@
 """Logs as fast as it can, numbers that do not compress, until a spool is full and its buffer too.
 
-filling.py POINTS: waits for a line on stdin before it ends. Prints the run's id, and at the end, as JSON: points,
-calls_s, dropped (points dropped by the buffer so far), peak_mb (growth of its memory since the run's start, at most).
+filling.py POINTS: prints the run's id, then, as JSON, points, calls_s, and peak_mb (growth of its memory at most);
+waits for a line on stdin, and, if it is "flush", flushes, says whether that worked, and logs 100 points more.
 """
 
 import json
@@ -32,4 +32,7 @@ with headrace.start_run() as run:
         if step % 2000 == 0:
             time.sleep(0.01)
     print(json.dumps({"points": step + 1, "calls_s": calls_s, "peak_mb": memory_mb() - before_mb}), flush=True)
-    sys.stdin.readline()
+    if sys.stdin.readline().strip() == "flush":
+        print(headrace.flush(20), flush=True)
+        for step in range(100):
+            headrace.log_metric("after", float(step), step)

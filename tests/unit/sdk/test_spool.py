@@ -106,14 +106,14 @@ from test_spool import frame, made, read_all
 from headrace.sdk.spool import SpoolUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = made(Path({str(tmp_path)!r}) / "w")
-spool.append(frame(1))
-resource.setrlimit(resource.RLIMIT_FSIZE, (spool.end.offset + 50, resource.RLIM_INFINITY))
+end = spool.append(frame(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (end.offset + 50, resource.RLIM_INFINITY))
 try:
     spool.append(frame(2))
     raise SystemExit("it should not fit")
 except SpoolUnavailable:
     pass
-assert (spool.directory / "00000001.seg").stat().st_size == spool.end.offset, "a partial frame was left"
+assert (spool.directory / "00000001.seg").stat().st_size == end.offset, "a partial frame was left"
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 spool.append(frame(2))
 assert read_all(spool) == (["1", "2"], b"")
