@@ -153,7 +153,7 @@ def _free(host: str, port: int) -> int:
 def _start_server(host: str, port: int, data_dir: Path) -> subprocess.Popen[str]:
     data_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "headrace.api.main", "--host", host, "--port", str(port)]
-    with (data_dir / "server.err").open("w") as errors:
+    with (data_dir / "server.err").open("a") as errors:  # it may be another server's, which still runs
         # In a session of its own: Ctrl-C ends the trainings first, then the server.
         return subprocess.Popen(
             [*command, "--data-dir", str(data_dir)],
@@ -171,9 +171,12 @@ def _url_of(server: subprocess.Popen[str], data_dir: Path) -> str:
     for line in server.stdout:
         if line.startswith("Headrace is on "):
             return line.removeprefix("Headrace is on ").split(",")[0]
-    server.wait()
-    said = (data_dir / "server.err").read_text("utf-8", "replace").strip().splitlines()
-    raise Failed(said[-1].removeprefix("headrace: ") if said else "the server did not start")
+    code = server.wait()
+    errors = data_dir / "server.err"
+    said = errors.read_text("utf-8", "replace").strip().splitlines()
+    if code == 1 and said and said[-1].startswith("headrace: "):
+        raise Failed(said[-1].removeprefix("headrace: "))
+    raise Failed(f"the server ended with exit code {code} before it was ready; {errors} says why")
 
 
 def _has_screen() -> bool:
@@ -217,6 +220,8 @@ def _train(wanted: list[Training], workers: list[Worker], data_dir: Path) -> Non
                 workers.append(worker)
                 label = f"{worker.training.experiment} · {worker.training.name}"
                 running[id(worker)] = progress.add_task(label, total=worker.training.steps, score="starting")
+                if not progress.console.is_terminal:  # a log shows no bars
+                    say(f"{label}: started as process {worker.process.pid}")
                 threading.Thread(target=_listen, args=(worker, told), daemon=True).start()
             worker, message = told.get()
             task = running[id(worker)]

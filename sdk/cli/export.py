@@ -107,6 +107,7 @@ class Sink:
         self._path = path
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part") if path is not None else None
         self._writer: Any = None
+        self._schema: pa.Schema | None = None
         self.rows = 0
 
     def __enter__(self) -> Sink:
@@ -114,10 +115,13 @@ class Sink:
         return self
 
     def write(self, table: pa.Table) -> None:
-        """Append the rows of a table."""
+        """Append the rows of a table. Raises ValueError for another schema than before: CSVWriter would crash on it."""
         if self._writer is None:
+            self._schema = table.schema
             kind = pa.csv.CSVWriter if self._format == "csv" else pa.parquet.ParquetWriter
             self._writer = kind(self._file, table.schema)
+        if not table.schema.equals(self._schema):
+            raise ValueError(f"a file has one schema, and {table.schema.names} is not it")
         self._writer.write_table(table)
         self.rows += table.num_rows
 
