@@ -83,16 +83,16 @@ function looks(inOrder) {
     if (!colors.has(run.id)) colors.set(run.id, colors.size);
   }
   let left = LINES_MAX;
-  return new Map(
-    inOrder.map((run) => {
-      const place = colors.get(run.id) ?? 0;
-      const look = { color: place % COLORS, dashed: Math.floor(place / COLORS) % 2 === 1 };
-      if (!run.metrics.has(view.metric)) return [run.id, { ...look, shown: "none" }];
-      if (view.show.has(run.id)) return [run.id, { ...look, shown: "drawn" }];
-      if (view.hideAll || view.hide.has(run.id)) return [run.id, { ...look, shown: "hidden" }];
-      return [run.id, { ...look, shown: left-- > 0 ? "drawn" : "beyond" }];
-    }),
-  );
+  /** @param {Run} run @returns {[string, Look]} */
+  const looked = (run) => {
+    const place = colors.get(run.id) ?? 0;
+    const look = { color: place % COLORS, dashed: Math.floor(place / COLORS) % 2 === 1 };
+    if (!run.metrics.has(view.metric)) return [run.id, { ...look, shown: "none" }];
+    if (view.show.has(run.id)) return [run.id, { ...look, shown: "drawn" }];
+    if (view.hideAll || view.hide.has(run.id)) return [run.id, { ...look, shown: "hidden" }];
+    return [run.id, { ...look, shown: left-- > 0 ? "drawn" : "beyond" }];
+  };
+  return new Map(inOrder.map(looked));
 }
 
 let scheduled = 0;
@@ -107,7 +107,7 @@ function render() {
   if (!ready) return;
   const inOrder = ordered();
   const keys = runs.metricKeys(inOrder);
-  if (!view.metric || (!keys.has(view.metric) && keys.size && !known.size)) view.metric = runs.firstMetric(keys);
+  view.metric ||= runs.firstMetric(keys);
   const look = looks(inOrder);
   controls(keys);
   table.show({ runs: inOrder, columns: runs.columns(inOrder, view.metric), sort: view.sort, looks: look, opened: view.run, more: Boolean(nextPage), now: Date.now() });
@@ -270,7 +270,7 @@ async function loadRuns() {
     if (!signal.aborted) document.body.classList.remove("loading");
   }
   ready = true;
-  if (!view.metric || !known.size) view.metric ||= runs.firstMetric(runs.metricKeys(known.values()));
+  view.metric ||= runs.firstMetric(runs.metricKeys(known.values()));
   show();
 }
 
@@ -321,6 +321,7 @@ let pumping = false;
 
 /** @param {string[] | "all"} runIds */
 function changed(runIds) {
+  if (runIds === "all" && !ready) return void begin();
   if (runIds === "all") pendingAll = true;
   else for (const id of runIds) pending.add(id);
   void pump();

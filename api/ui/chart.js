@@ -110,7 +110,8 @@ export class Chart {
     const font = '11px Inter, "Inter Variable", system-ui, sans-serif';
     const common = { stroke: axis, font, ticks: { show: false }, border: { show: false } };
     const x = this.options.x;
-    this.plot = new uPlot(
+    // uPlot's own module has no types.
+    this.plot = new /** @type {any} */ (uPlot)(
       {
         ...this.#size(),
         ms: 1,

@@ -101,7 +101,8 @@ export class Panel {
     ];
     this.box.replaceChildren(this.#top(run.name, run.id), el("div", { class: "panel-body" }, ...sections));
     this.box.scrollTop = scrolled;
-    if (focused) [...this.box.querySelectorAll("[data-key]")].find((one) => one.getAttribute("data-key") === focused)?.focus?.();
+    const again = focused && [...this.box.querySelectorAll("[data-key]")].find((one) => one.getAttribute("data-key") === focused);
+    if (again instanceof HTMLElement) again.focus();
     else if (document.activeElement === document.body) this.#button()?.focus();
   }
 

@@ -31,7 +31,9 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("Headrace is on http"), line
+        if not line.startswith("Headrace is on http"):
+            self.process.communicate(timeout=READY_S)
+            pytest.fail(f"the server did not start: {line!r}; its own words are above")
         self.url = line.split()[3].rstrip(",")
         self.http = httpx.Client(base_url=self.url, timeout=READY_S)
 
@@ -322,7 +324,8 @@ def test_files_of_the_page_are_kept_by_digest_and_carry_a_strict_policy(server: 
 def test_an_open_page_does_not_hold_up_the_end_of_the_server(tmp_path: Path) -> None:
     server = Server(tmp_path)
     with server.http.stream("GET", "/api/headrace/v1/live") as feed:
-        assert next(feed.iter_lines()).startswith("retry")
+        lines = feed.iter_lines()
+        assert next(lines).startswith("retry")
         took = server.stop()
     server.http.close()
     assert server.process.stdout is not None
