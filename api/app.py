@@ -15,6 +15,7 @@ from headrace.api.body import BodyLimit
 from headrace.api.errors import HANDLERS
 from headrace.api.live import Live
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
+from headrace.api.mlflow.documents import Documents
 from headrace.api.services import Services
 from headrace.api.settings import Settings
 from headrace.api.tracking import Tracking
@@ -54,8 +55,9 @@ def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None =
             engine,
             appender,
             tracking,
-            ArtifactStore(settings.data_dir / "artifacts"),
+            store,
             feed,
+            Documents(),
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
         engine.start()

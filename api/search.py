@@ -262,7 +262,7 @@ def _holds(left: str | float | None, comparison: Comparison) -> bool:
         return (left in value) == (operator == "IN")
     if isinstance(left, str) and isinstance(value, str):
         if operator in ("LIKE", "ILIKE"):
-            return _like(left, value, operator == "ILIKE")
+            return like(left, value, operator == "ILIKE")
         return (left == value) == (operator == "=")
     if isinstance(left, int | float) and isinstance(value, int | float):
         return {"=": left == value, "!=": left != value, ">": left > value, ">=": left >= value}.get(
@@ -280,16 +280,16 @@ def _pieces(like: str, ignore_case: bool) -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _like(text: str, like: str, ignore_case: bool) -> bool:
+def like(text: str, pattern: str, ignore_case: bool) -> bool:
     """Whether text matches a LIKE pattern, without backtracking: each piece is taken where it first occurs."""
-    first, *others = _pieces(like, ignore_case)
+    first, *others = _pieces(pattern, ignore_case)
     if not others:
         return first.fullmatch(text) is not None
     found = first.match(text)
     for piece in others[:-1]:
         found = piece.search(text, found.end()) if found else None
     # Every character of a pattern matches one of the text, so the last piece's length says where it must begin.
-    length = len(like) - like.rindex("%") - 1
+    length = len(pattern) - pattern.rindex("%") - 1
     return found is not None and others[-1].fullmatch(text, max(found.end(), len(text) - length)) is not None
 
 

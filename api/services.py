@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headrace.api.appender import Appender
     from headrace.api.artifacts import ArtifactStore
     from headrace.api.live import Live
+    from headrace.api.mlflow.documents import Documents
     from headrace.api.tracking import Tracking
 
 
@@ -32,6 +33,7 @@ class Services:
     tracking: Tracking
     artifacts: ArtifactStore
     live: Live
+    documents: Documents
 
 
 def services(request: Request) -> Services:

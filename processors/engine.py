@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from headrace.ingest.clock import Clock, SystemClock
@@ -134,6 +134,19 @@ class Engine:
     def runs(self, run_ids: Sequence[str]) -> dict[str, RunState]:
         """The newest states of runs, by id. Reads the views for those that are not in memory."""
         return self._entities.states.get(run_ids)
+
+    def all_in_memory(self) -> bool:
+        """Whether `runs_of` and `metrics_in_memory` hold every run there is."""
+        return self._entities.states.complete and self._metrics.states.complete
+
+    def runs_of(self, experiment_ids: Iterable[str]) -> list[RunState]:
+        """The states that are in memory of these experiments' runs."""
+        return self._entities.states.of_experiments(experiment_ids)
+
+    @property
+    def metrics_in_memory(self) -> Mapping[str, Mapping[str, Summary]]:
+        """Metrics in memory by run and key, as they change: for single look-ups, not to go through."""
+        return self._metrics.states.in_memory
 
     def cached_run(self, run_id: str) -> RunState | None:
         """The newest state of a run, if it is in memory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -79,6 +80,8 @@ def runs_table(states: Iterable[RunState]) -> pa.Table:
 def run_of(row: Sequence[Any]) -> RunState:
     """The state that a row of COLUMNS holds."""
     fields = dict(zip(RUNS.names, row, strict=True))
+    for name in ("params", "tags"):
+        fields[name] = {intern(key): value for key, value in fields[name].items()}
     for name, kind in _JSON.items():
         fields[name] = msgspec.json.decode(fields[name], type=kind)
     return RunState(**fields)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from sys import intern
 from typing import TypeVar
 
 from headrace.processors.metrics import Summary, merged
@@ -12,7 +13,7 @@ from headrace.processors.runs import RunState
 from headrace.processors.views import Views
 
 RUNS_MAX = 20_000
-SUMMARIES_MAX = 400_000
+SUMMARIES_MAX = 500_000
 
 Unsaved = Callable[[], Collection[str]]
 """Asks which runs have something that the views do not hold yet, and which must therefore not be forgotten."""
@@ -42,7 +43,10 @@ class RunStates:
     def __init__(self, views: Views) -> None:
         self._views = views
         self._cached: OrderedDict[str, RunState] = OrderedDict()
+        self._by_experiment: dict[str, dict[str, RunState]] = {}
         self._known = {row[0] for row in views.rows("SELECT DISTINCT run_id FROM runs")}
+        if len(self._known) <= RUNS_MAX:
+            self.load(self._known)
 
     def __contains__(self, run_id: str) -> bool:
         """Whether any event of the run has been folded, ever."""
@@ -60,15 +64,31 @@ class RunStates:
             found[state.run_id] = self._cached.get(state.run_id, state)
         return found
 
+    @property
+    def complete(self) -> bool:
+        """Whether every run there is is in memory."""
+        return len(self._cached) == len(self._known)
+
+    def of_experiments(self, experiment_ids: Iterable[str]) -> list[RunState]:
+        """The states that are in memory of these experiments' runs."""
+        found: list[RunState] = []
+        for experiment_id in dict.fromkeys(experiment_ids):
+            found += list(self._by_experiment.get(experiment_id, {}).values())
+        return found
+
     def load(self, run_ids: Iterable[str]) -> None:
         """Make sure that the states of these runs, where they have one, are in memory. By the folding thread only."""
         for state in self._stored([x for x in set(run_ids) if x in self._known and x not in self._cached]):
-            self._cached[state.run_id] = state
+            self.put(state)
 
     def put(self, state: RunState) -> None:
         """Keep the newest state of a run. By the folding thread only."""
-        self._known.add(state.run_id)
+        before = self._cached.get(state.run_id)
+        if before is not None and before.experiment_id != state.experiment_id:
+            del self._by_experiment[before.experiment_id][state.run_id]
         self._cached[state.run_id] = state
+        self._by_experiment.setdefault(state.experiment_id, {})[state.run_id] = state
+        self._known.add(state.run_id)
         self._cached.move_to_end(state.run_id)
 
     def evict(self, unsaved: Unsaved) -> None:
@@ -77,7 +97,8 @@ class RunStates:
             return
         kept = unsaved()
         while len(self._cached) > RUNS_MAX and (oldest := next(iter(self._cached))) not in kept:
-            del self._cached[oldest]
+            state = self._cached.pop(oldest)
+            del self._by_experiment[state.experiment_id][oldest]
 
     def _stored(self, run_ids: Collection[str]) -> list[RunState]:
         if not run_ids:
@@ -96,6 +117,19 @@ class MetricStates:
         # Grouped as the table's projection is, so that it is answered from that, without reading points.
         self._known = {row[0] for row in views.rows("SELECT run_id FROM metrics GROUP BY partition, run_id, writer")}
         self._size = 0
+        [(stored,)] = views.rows("SELECT count() FROM metric_summary")
+        if stored <= SUMMARIES_MAX:
+            self.load(self._known)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every summary there is is in memory."""
+        return len(self._cached) == len(self._known)
+
+    @property
+    def in_memory(self) -> Mapping[str, Mapping[str, Summary]]:
+        """The summaries in memory by run and key, as they change: for single look-ups, not to go through."""
+        return self._cached
 
     def cached(self, run_id: str) -> dict[str, Summary] | None:
         """A run's summaries by key as they are now, if they are in memory or there are none."""
@@ -139,7 +173,8 @@ class MetricStates:
             self._size += 1
         else:
             summary = merged(before, summary)
-        summaries[key] = summary
+        # One string a key, however many runs have it: less memory, and look-ups that need not compare.
+        summaries[intern(key)] = summary
         return summary
 
     def evict(self, unsaved: Unsaved) -> None:
@@ -158,7 +193,7 @@ class MetricStates:
         columns = ", ".join(Summary._fields)
         sql = f"SELECT run_id, key, {columns} FROM metric_summary FINAL WHERE run_id IN {{ids:Array(String)}}"
         for run_id, key, *fields in self._views.rows(sql, {"ids": list(run_ids)}):
-            found.setdefault(run_id, {})[key] = Summary(*fields)
+            found.setdefault(run_id, {})[intern(key)] = Summary(*fields)
         return found
 
     def _stored_writers(self, run_ids: Collection[str]) -> dict[str, dict[str, int]]:

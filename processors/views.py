@@ -79,7 +79,8 @@ class Views:
     def _call(act: Callable[[], Any]) -> Any:
         try:
             return act()
-        except (ClickHouseError, OSError) as error:
+        except (ClickHouseError, OSError, ValueError) as error:
+            # ValueError: what the driver makes of an answer that the engine broke off in the middle.
             raise ViewsUnavailable(str(error)) from error
 
 
@@ -91,9 +92,9 @@ def statements() -> list[str]:
 
 def embedded(folder: Path) -> Views:
     """Views on chDB in this process, kept in a folder. One process may hold a folder, and one folder a process."""
-    folder.mkdir(parents=True, exist_ok=True)
 
     def connect() -> Client:
+        folder.mkdir(parents=True, exist_ok=True)
         return clickhouse_connect.get_client(
             interface="chdb",
             path=str(folder),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter
 from headrace.api import search
@@ -163,13 +163,13 @@ async def _in_state(s: Services, experiment_id: str, lifecycle: str) -> None:
         raise missing(f"No Experiment with id={experiment_id} exists in the {lifecycle} state")
 
 
-def check_view(view: str) -> str:
+def check_view(view: str) -> search.View:
     """A view type, by MLflow's name."""
     if view not in VIEWS:
         raise invalid(
             f"Invalid value \"{view}\" for parameter 'view_type' supplied: expected one of {', '.join(VIEWS)}"
         )
-    return view
+    return cast(search.View, view)
 
 
 def _tag_value(value: str) -> str:

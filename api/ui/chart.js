@@ -184,16 +184,16 @@ export class Chart {
       const away = this.focused && this.focused !== line.id;
       pen.strokeStyle = pen.fillStyle = this.colors.lines[trace.color];
       pen.setLineDash(trace.dashed ? [6 * ratio, 4 * ratio] : []);
-      pen.globalAlpha = (smooth ? 0.22 : 1) * (away ? 0.3 : 1);
+      pen.globalAlpha = (smooth ? 0.22 : 1) * (away ? 0.45 : 1);
       pen.lineWidth = (smooth ? 1 : line.bucketed ? 1.2 : 1.6) * ratio;
       this.#path(line.px, line.py);
       if (smooth) {
-        pen.globalAlpha = away ? 0.3 : 1;
+        pen.globalAlpha = away ? 0.45 : 1;
         pen.lineWidth = 1.8 * ratio;
         this.#path(line.x, line.smoothed);
       }
       pen.setLineDash([]);
-      pen.globalAlpha = away ? 0.3 : 1;
+      pen.globalAlpha = away ? 0.45 : 1;
       this.#marks(line, ratio);
     }
     pen.restore();

@@ -93,7 +93,7 @@ try:
 except MlflowException as error:
     assert error.error_code == "INVALID_PARAMETER_VALUE", error
 assert "half" not in client.get_run(parent.info.run_id).data.metrics and "half" not in client.get_run(parent.info.run_id).data.tags
-for bad, code in ((lambda: client.get_run("0" * 32), "RESOURCE_DOES_NOT_EXIST"), (lambda: client.create_experiment("Default"), "RESOURCE_ALREADY_EXISTS"), (lambda: client.search_runs(["0"], "metrics.a = 'x'"), "INVALID_PARAMETER_VALUE"), (lambda: client.get_experiment("nope"), "RESOURCE_DOES_NOT_EXIST")):
+for bad, code in ((lambda: client.get_run("0" * 32), "RESOURCE_DOES_NOT_EXIST"), (lambda: client.create_experiment("Default"), "RESOURCE_ALREADY_EXISTS"), (lambda: client.search_runs(["0"], "metrics.a = 'x'"), "INVALID_PARAMETER_VALUE"), (lambda: client.get_experiment("987654321"), "RESOURCE_DOES_NOT_EXIST")):
     try:
         bad()
         raise AssertionError(code)
