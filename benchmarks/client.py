@@ -35,6 +35,8 @@ class Connection:
 
     def ask(self, request: bytes) -> bytes:
         """Send a request; the body of its answer. Raises Failed unless the status is 200, OSError."""
+        if self._socket is not None and self._closed(self._socket):
+            self.close()
         if self._socket is None:
             self._socket = socket.create_connection(self._address, self._timeout_s)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,6 +95,16 @@ class Connection:
             received = received[size + 2 :]
             if size == 0:
                 return b"".join(parts)
+
+    @staticmethod
+    def _closed(connection: socket.socket) -> bool:
+        """Whether the server has closed it since the last answer, for having been idle."""
+        try:
+            return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     @staticmethod
     def _more(connection: socket.socket) -> bytes:

@@ -11,6 +11,7 @@ import time
 from array import array
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 Log = Callable[[str, float, int], Any]
@@ -69,8 +70,7 @@ def summary(taken: array[int]) -> dict[str, float]:
 
 def headrace(job: dict[str, Any]) -> tuple[Log, Callable[[], Any]]:
     """Ours: a server, one that is down, or a folder, by the target."""
-    import headrace as tool
-
+    tool = import_module("headrace")
     tool.init(job["target"])
     tool.set_experiment("calls")
     tool.start_run()
@@ -79,8 +79,7 @@ def headrace(job: dict[str, Any]) -> tuple[Log, Callable[[], Any]]:
 
 def mlflow(job: dict[str, Any], synchronous: bool | None = None) -> tuple[Log, Callable[[], Any]]:
     """MLflow's fluent client against its own server."""
-    import mlflow as tool
-
+    tool = import_module("mlflow")
     tool.set_tracking_uri(job["target"])
     tool.set_experiment("calls")
     tool.start_run()
@@ -91,16 +90,13 @@ def mlflow(job: dict[str, Any], synchronous: bool | None = None) -> tuple[Log, C
 
 def tensorboardx(job: dict[str, Any]) -> tuple[Log, Callable[[], Any]]:
     """TensorBoard's event file by tensorboardX."""
-    from tensorboardX import SummaryWriter
-
-    writer = SummaryWriter(job["folder"])
+    writer = import_module("tensorboardX").SummaryWriter(job["folder"])
     return writer.add_scalar, writer.close
 
 
 def trackio(job: dict[str, Any]) -> tuple[Log, Callable[[], Any]]:
     """trackio into its local database."""
-    import trackio as tool
-
+    tool = import_module("trackio")
     run = tool.init(project="calls", auto_log_gpu=False, auto_log_cpu=False, embed=False)
 
     def log(key: str, value: float, step: int) -> None:
