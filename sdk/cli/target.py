@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from headrace.sdk.cli.output import Failed
@@ -35,7 +36,14 @@ class Target:
 
     def uri(self) -> str:
         """The tracking URI in its normal form. Raises BadSetting."""
-        return check_target(self.settings().tracking_uri)
+        given = self.settings().tracking_uri
+        try:
+            uri = check_target(given)
+            if is_http(uri) and urlsplit(uri).port == 0:
+                raise ValueError("port 0")
+        except ValueError as error:
+            raise error if isinstance(error, BadSetting) else BadSetting(f"{given} is no URL: {error}") from error
+        return uri
 
     def reader(self) -> Reader:
         """A reader of the server; for a folder, of the server that runs on it or one started for this command."""
@@ -75,7 +83,7 @@ def clear_errors(target: Target) -> Iterator[None]:
     except ReadFailed as error:
         if error.status == 0:
             raise Failed(
-                f"no answer from the server ({error}). Start one with `headrace server`, or name another with {FLAG}"
+                f"{error.args[0]}. Start a server with `headrace server`, or name another with {FLAG}"
             ) from error
         raise Failed(str(error)) from error
     except (BadSetting, Unavailable) as error:

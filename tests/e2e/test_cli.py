@@ -278,6 +278,13 @@ def test_no_server_is_one_clear_line_and_exit_code_1(tmp_path: Path, command: tu
     assert refused.stdout == ""
 
 
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:99999", "http://[::1", "http://:5", "ftp://x", "kafka://x"])
+def test_a_uri_that_is_none_is_one_clear_line(tmp_path: Path, uri: str) -> None:
+    refused = Cli(tmp_path)("--tracking-uri", uri, "runs", "list", code=1)
+    assert len(refused.stderr.splitlines()) == 1
+    assert uri in refused.stderr
+
+
 def test_a_folder_is_read_without_a_server_of_ones_own(tmp_path: Path) -> None:
     cli = Cli(tmp_path, str(tmp_path / "runs"))
     run_ids = cli.python(SEED)
