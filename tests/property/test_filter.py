@@ -25,7 +25,11 @@ from headrace.api.filter import (
     parse,
     parse_order_by,
 )
-from headrace.api.search import decode_page_token, runs_query
+from headrace.api.memory_search import find
+from headrace.api.search import View, decode_page_token, runs_query
+from headrace.ingest.events import Dataset, DatasetInput, InputsLogged
+from headrace.processors.metrics import Summary
+from headrace.processors.runs import RunState
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -319,3 +323,76 @@ def test_the_sql_finds_what_a_plain_reading_finds(
     )
     found = [row[0] for row in client.query(query.sql, parameters=query.parameters).result_rows]
     assert found == expected(expression, order)
+
+
+# ---------------------------------------------------------------------------------------------------------- in memory
+
+
+def state_of(run: Run) -> RunState:
+    return RunState(
+        run_id=run["run_id"],
+        experiment_id=run["experiment_id"],
+        name=run["run_name"],
+        status=run["status"],
+        user_id=run["user_id"],
+        artifact_uri=run["artifact_uri"],
+        start_time_ms=run["start_time"],
+        end_time_ms=run["end_time"] or 0,
+        lifecycle=run["lifecycle"],
+        params=run["params"],
+        tags=run["tags"],
+        inputs=InputsLogged(
+            [
+                DatasetInput(
+                    Dataset(x["name"], x["digest"]), {"mlflow.data.context": x["context"]} if "context" in x else {}
+                )
+                for x in run["datasets"]
+            ]
+        ),
+    )
+
+
+STATES = [state_of(run) for run in RUNS]
+METRICS = {
+    run["run_id"]: {
+        key: Summary(value, 0, 0, value, 0, 0, value, value, 1, 0, "", "", "", 0, 0)
+        for key, value in run["metrics"].items()
+    }
+    for run in RUNS
+}
+
+
+@given(expression=st.none() | EXPRESSIONS, order=ORDERS, limit=st.sampled_from([1, 3, 100]), offset=st.integers(0, 5))
+@settings(max_examples=300, deadline=None)
+def test_memory_finds_what_a_plain_reading_finds(
+    expression: Expression | None, order: list[Order], limit: int, offset: int
+) -> None:
+    found = find(
+        STATES,
+        METRICS,
+        deleted_experiment_ids=DELETED,
+        view="ALL",
+        expression=expression,
+        order=order,
+        limit=limit,
+        offset=offset,
+    )
+    assert [x.run_id for x in found] == expected(expression, order)[offset : offset + limit]
+
+
+@pytest.mark.parametrize("view", ["ACTIVE_ONLY", "DELETED_ONLY", "ALL"])
+def test_memory_shows_the_same_view_as_the_sql(client: Any, view: View) -> None:
+    query = runs_query(
+        experiment_ids=["a", "b", "ab"],
+        deleted_experiment_ids=DELETED,
+        view=view,
+        expression=None,
+        order=[],
+        limit=100,
+        offset=0,
+    )
+    rows = client.query(query.sql, parameters=query.parameters).result_rows
+    found = find(
+        STATES, METRICS, deleted_experiment_ids=DELETED, view=view, expression=None, order=[], limit=100, offset=0
+    )
+    assert [x.run_id for x in found] == [row[0] for row in rows]
