@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -86,15 +87,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        sync_playwright = None
-    if CHROMIUM is None or sync_playwright is None:
+    packaged = importlib.util.find_spec("playwright") is not None
+    if CHROMIUM is None or not packaged:
         lacking = "no Chromium on the PATH" if CHROMIUM is None else "the package playwright is not installed"
         if REQUIRED:
             pytest.fail(f"HEADRACE_REQUIRE_BROWSER=1, but there is {lacking}")
         pytest.skip(f"NOT TESTED: the page in a browser, for there is {lacking}")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -111,11 +111,15 @@ class Tab:
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         self.page.on("console", lambda message: self._heard(message))
-        self.page.on("dialog", lambda dialog: (self.faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on("dialog", self._asked)
 
     def _heard(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.faults.append(f"{message.type}: {message.text}")
+
+    def _asked(self, dialog: Any) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def legend(self) -> dict[str, str]:
         """What the legend says: name → value."""
