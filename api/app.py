@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
-from headrace.api import artifacts, gateway, health, live, multipart, page, series, telemetry
+from headrace.api import apidocs, artifacts, gateway, health, live, multipart, page, series, telemetry
 from headrace.api.appender import Appender
 from headrace.api.artifacts import ArtifactStore
 from headrace.api.body import BodyLimit
@@ -30,7 +30,7 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (experiments, runs, history, lineage, logged_models, server_info)),
-    *(module.router for module in (gateway, artifacts, multipart, series, live, health, telemetry, page)),
+    *(module.router for module in (gateway, artifacts, multipart, series, live, health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 
@@ -78,7 +78,14 @@ def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None =
             await run_in_threadpool(appender.stop)
             await run_in_threadpool(engine.stop)
 
-    app = FastAPI(title="Headrace", version=health.VERSION, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="Headrace",
+        version=health.VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     for router in ROUTERS:
         app.include_router(router)
     for kind, handler in HANDLERS.items():
