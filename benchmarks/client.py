@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -99,12 +100,8 @@ class Connection:
     @staticmethod
     def _closed(connection: socket.socket) -> bool:
         """Whether the server has closed it since the last answer, for having been idle."""
-        try:
-            return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        # Nothing is due between two answers, so what can be read now is the end.
+        return bool(select.select([connection], [], [], 0)[0])
 
     @staticmethod
     def _more(connection: socket.socket) -> bytes:

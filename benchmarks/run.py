@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -20,6 +21,8 @@ PARTS: dict[str, Part] = {"sdk": sdk.run, "path": path.run, "memory": memory.run
 
 def main() -> int:
     """The command line; tables go to stdout as Markdown, progress to stderr."""
+    # So that servers and workers are stopped, and folders removed, also when this is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
