@@ -34,7 +34,13 @@ logger = logging.getLogger("headrace")
 CHUNK_ENTRIES = 50_000
 
 importing = threading.Lock()
-"""Held while the spooler imports pyarrow: a fork in the middle would leave the child a half-made module."""
+"""Held while a thread imports pyarrow or httpx: a fork in the middle would leave the child a half-made module."""
+
+
+def _open(uri: str, settings: Settings) -> Transport:
+    """The transport, with what it imports at its first use."""
+    with importing:
+        return open_transport(uri, settings)
 
 
 @dataclass(eq=False)
@@ -68,10 +74,10 @@ class Pipeline:
         self.events_spooled = 0
         self._clock = clock or SystemClock()
         self._actor = actor
-        open_target = transport or (lambda: open_transport(settings.tracking_uri, settings))
+        open_target = transport or (lambda: _open(settings.tracking_uri, settings))
         self.shipper = Shipper(self.spool, settings, open_target)
         self.artifacts = ArtifactShipper(self.stage, self.spool, self.shipper.changed, settings, open_target)
-        self._adoption = Adoption(settings, socket.gethostname(), self.directory)
+        self._adoption = Adoption(settings, socket.gethostname(), self.directory, _open)
         self._heartbeats: dict[str, float] = {}
         self._pending: tuple[bytes, list[Entry], int, int] | None = None
         self._created = False

@@ -120,6 +120,9 @@ class HttpTransport:
 
     def __init__(self, uri: str, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
         # Imported here, in the shipper's thread: `import headrace` in a trainer should not pay for it.
+        # The codec is what the first name look-up would import.
+        import encodings.idna  # noqa: F401
+
         import httpx
 
         self._httpx = httpx
