@@ -72,6 +72,12 @@ class Views:
             if client is None:
                 client = self._call(self._connect)
             yield client
+        except BaseException:
+            # A client whose query failed may hold the rest of its answer, and would take it for that of the next.
+            if client is not None:
+                client.close()
+                client = None
+            raise
         finally:
             self._readers.put(client)
 
