@@ -1,0 +1,1 @@
+"""Where artifacts are kept: one protocol, the stores behind it, and the choice between them by URL."""
