@@ -6,11 +6,13 @@ import logging
 
 import msgspec
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from headrace.api.appender import AppendRefused
 from headrace.api.filter import FilterError
 from headrace.ingest.log import LogUnavailable
 from headrace.processors.views import ViewsUnavailable
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 logger = logging.getLogger("headrace.api")
 
@@ -74,6 +76,13 @@ async def on_filter_error(_: Request, error: Exception) -> Response:
     return response("INVALID_PARAMETER_VALUE", str(error))
 
 
+async def on_wrong_parameter(_: Request, error: Exception) -> Response:
+    """Handler of a parameter of path or query that is missing or of another type."""
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"'{fault['loc'][-1]}': {fault['msg']}" for fault in error.errors())
+    return response("INVALID_PARAMETER_VALUE", f"Invalid value for parameter {said}")
+
+
 async def on_unavailable(_: Request, error: Exception) -> Response:
     """Handler of what cannot be done now: 503, and nothing was written."""
     if isinstance(error, AppendRefused):
@@ -88,12 +97,19 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return response("ENDPOINT_NOT_FOUND", f"No endpoint {request.method} {request.url.path}")
     if error.status_code == 405:
-        return response("METHOD_NOT_ALLOWED", f"{request.url.path} does not take {request.method}")
+        answer = response("METHOD_NOT_ALLOWED", f"{request.url.path} does not take {request.method}")
+        answer.headers.update(error.headers or {})
+        return answer
     return Response(
         msgspec.json.encode({"error_code": "BAD_REQUEST", "message": str(error.detail)}),
         error.status_code,
         media_type="application/json",
     )
+
+
+async def on_client_gone(_: Request, __: Exception) -> Response:
+    """Handler of a client that left in the middle of its request: nobody reads the answer, and no fault of ours."""
+    return Response(status_code=400)
 
 
 async def on_fault(request: Request, error: Exception) -> Response:
@@ -105,9 +121,11 @@ async def on_fault(request: Request, error: Exception) -> Response:
 HANDLERS = {
     ApiError: on_api_error,
     FilterError: on_filter_error,
+    RequestValidationError: on_wrong_parameter,
     AppendRefused: on_unavailable,
     LogUnavailable: on_unavailable,
     ViewsUnavailable: on_unavailable,
     HTTPException: on_http_error,
+    ClientDisconnect: on_client_gone,
     Exception: on_fault,
 }
