@@ -29,7 +29,7 @@ from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
-    *(module.router for module in (experiments, runs, history, lineage, logged_models, server_info)),
+    *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (gateway, artifacts, multipart, series, live, health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from headrace.ingest.envelope import Envelope
-from headrace.ingest.log import Log, LogError, Position
+from headrace.ingest.log import Log, LogError, Partition, Position
 
 WAITING_MAX = 2_000
 GROUP_BYTES_MAX = 16 * 1024 * 1024
@@ -23,8 +23,10 @@ class Appender:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._queue: queue.Queue[tuple[Sequence[Envelope], asyncio.Future[list[Position]]] | None]
-        self._queue = queue.Queue(WAITING_MAX)
+        self._queue: queue.SimpleQueue[tuple[Sequence[Envelope], asyncio.Future[list[Position]]] | None]
+        self._queue = queue.SimpleQueue()
+        self.written: dict[Partition, int] = {}
+        """The offset behind the last of its appends, a partition; read and changed on the event loop only."""
         self._thread = threading.Thread(target=self._run, name="headrace-append", daemon=True)
 
     def start(self) -> None:
@@ -39,10 +41,9 @@ class Appender:
     async def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         """Append a batch, all or nothing; returns when it is on disk. Raises LogUnavailable, AppendRefused."""
         future: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait((envelopes, future))
-        except queue.Full:
-            raise AppendRefused(f"{WAITING_MAX} appends wait for the log; try again later") from None
+        if self._queue.qsize() >= WAITING_MAX:
+            raise AppendRefused(f"{WAITING_MAX} appends wait for the log; try again later")
+        self._queue.put((envelopes, future))
         return await future
 
     def _run(self) -> None:
@@ -75,6 +76,8 @@ class Appender:
             error = fault
 
         def tell() -> None:
+            for topic, partition, offset in positions:
+                self.written[Partition(topic, partition)] = offset + 1
             start = 0
             for envelopes, future in group:
                 if not future.done():

@@ -6,18 +6,19 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
 from headrace.api.appender import Appender
 from headrace.api.errors import ApiError, invalid, missing, unavailable
-from headrace.ingest import codec, events, points
+from headrace.ingest import codec, events
 from headrace.ingest.clock import Clock
 from headrace.ingest.envelope import ARROW, Envelope
 from headrace.ingest.limits import experiment_id_of
 from headrace.ingest.log import Log, Position
 from headrace.ingest.names import run_name
+from headrace.ingest.points import OPTIONAL, REQUIRED, encode
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors.engine import Engine
 from headrace.processors.metrics import Summary
@@ -27,19 +28,8 @@ from headrace.processors.runs import RUN_NAME_TAG, RunState
 from starlette.concurrency import run_in_threadpool
 
 T = TypeVar("T")
+COLUMNS = {**REQUIRED, **OPTIONAL}
 _ID_ATTEMPTS = 100
-
-
-class Point(msgspec.Struct, frozen=True):
-    """One metric point. timestamp_ms since the epoch, UTC."""
-
-    key: str
-    value: float
-    timestamp_ms: int
-    step: int = 0
-    model_id: str = ""
-    dataset_name: str = ""
-    dataset_digest: str = ""
 
 
 class Tracking:
@@ -63,6 +53,11 @@ class Tracking:
     async def folded(self, *topics: str) -> None:
         """Wait until all events of these topics that were in the log when this was called have been folded."""
         target = {p: offset for p, offset in self._log.end().items() if p.topic in topics}
+        await self._wait(self._engine.folded.reached(target))
+
+    async def decided(self) -> None:
+        """Wait until all that this process has appended to runs and registry has been folded: for commands."""
+        target = {p: offset for p, offset in self._appender.written.items() if p.topic != METRICS}
         await self._wait(self._engine.folded.reached(target))
 
     async def _wait(self, future: Future[T]) -> T:
@@ -184,10 +179,12 @@ class Tracking:
 
     async def run(self, run_id: str) -> RunState:
         """A run, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
-        await self.folded(RUNS, REGISTRY)
+        await self.decided()
         state = self._engine.cached_run(run_id)
-        if state is None and self._engine.knows(run_id):
-            state = await run_in_threadpool(self._engine.run, run_id)
+        if state is None:
+            # Another process may have appended it to the log a moment ago.
+            await self.folded(RUNS, REGISTRY)
+            state = await run_in_threadpool(self._engine.run, run_id) if self._engine.knows(run_id) else None
         if state is None:
             raise missing(f"Run with id={run_id} not found")
         return self._in_its_experiment(state)
@@ -224,36 +221,29 @@ class Tracking:
             raise invalid(refusal)
         return await self.run(run_id)
 
-    async def log(self, run_id: str, metrics: Sequence[Point], params: dict[str, str], tags: dict[str, str]) -> None:
-        """Log to a run, all or nothing: a refused param leaves no tag and no point behind."""
+    async def log(
+        self, run_id: str, points: dict[str, list[Any]], params: dict[str, str], tags: dict[str, str]
+    ) -> None:
+        """Log to a run, all or nothing: a refused param leaves no tag and no point behind.
+
+        points: columns of equal length, named as in `headrace.ingest.points`; {} for none.
+        """
         await self.active_run(run_id)
         if params or tags:
             refusal = await self.command(run_id, events.AttributesLogged(params, tags, atomic=True))
             if refusal is not None:
                 raise invalid(refusal)
-        if metrics:
-            await self._appender.append([self._points(run_id, metrics)])
-
-    def _points(self, run_id: str, metrics: Sequence[Point]) -> Envelope:
-        columns = {
-            "key": pa.array([m.key for m in metrics], pa.string()),
-            "step": pa.array([m.step for m in metrics], pa.int64()),
-            "timestamp_ms": pa.array([m.timestamp_ms for m in metrics], pa.int64()),
-            "value": pa.array([m.value for m in metrics], pa.float64()),
-        }
-        for name in points.OPTIONAL:
-            values = [getattr(m, name) for m in metrics]
-            if any(values):
-                columns[name] = pa.array(values, pa.string())
-        return Envelope(
-            id=uuid.uuid4().hex,
-            type=events.METRICS_LOGGED,
-            source="api",
-            subject=run_id,
-            time_ms=self._clock.time_ms(),
-            data=points.encode(columns),
-            content_type=ARROW,
-        )
+        if points:
+            envelope = Envelope(
+                id=uuid.uuid4().hex,
+                type=events.METRICS_LOGGED,
+                source="api",
+                subject=run_id,
+                time_ms=self._clock.time_ms(),
+                data=encode({name: pa.array(values, COLUMNS[name]) for name, values in points.items()}),
+                content_type=ARROW,
+            )
+            await self._appender.append([envelope])
 
     # --- logged models ------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ The figures are MLflow's (3.x), so that what one accepts the other does too.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import posixpath
 import re
@@ -33,6 +34,7 @@ def is_run_id(text: str) -> bool:
     return _RUN_ID.fullmatch(text) is not None
 
 
+@functools.lru_cache(maxsize=16_384)
 def key_fault(key: str) -> str | None:
     """What is wrong with the key of a param, metric or tag, or None.
 

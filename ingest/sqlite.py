@@ -34,6 +34,8 @@ class SqliteLog:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._tail_lock = threading.Lock()
+        self._tail_version = -1
+        self._tail_end: dict[Partition, int] = {}
         self._appended = threading.Condition()
         self._appends = 0
         try:
@@ -157,29 +159,25 @@ class SqliteLog:
         return [Partition(name, 0) for name in TOPICS]
 
     def end(self) -> dict[Partition, int]:
-        # On a connection of its own, so that asking never waits for a long read.
+        # On a connection of its own, so that asking never waits for a long read. data_version changes when another
+        # connection has committed: asking for that is several times cheaper than asking each topic.
         with self._tail_lock:
             try:
-                return {Partition(name, 0): self._next_offset(self._tail, name) for name in TOPICS}
+                version = self._tail.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._tail_version:
+                    self._tail_end = {Partition(name, 0): self._next_offset(self._tail, name) for name in TOPICS}
+                    self._tail_version = version
             except sqlite3.Error as error:
                 raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
+            return self._tail_end.copy()
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
         """As the protocol says. Appends of this process wake it at once; those of others are seen within 20 ms."""
         deadline = time.monotonic() + timeout_s
-        seen = -1
         while True:
             appends = self._appends
-            # data_version changes when another connection has committed: cheaper than asking each topic.
-            with self._tail_lock:
-                try:
-                    version = self._tail.execute("PRAGMA data_version").fetchone()[0]
-                except sqlite3.Error as error:
-                    raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
-            if version != seen:
-                seen = version
-                if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
-                    return True
+            if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
+                return True
             left = deadline - time.monotonic()
             if left <= 0:
                 return False

@@ -112,7 +112,7 @@ async def log_model(s: Services, asked: LogModel) -> dict[str, Any]:
         raise invalid(f"Model json is missing mandatory fields: {set(absent)}")
     history = msgspec.json.decode(state.tags.get("mlflow.log-model.history", "[]"))
     tag = msgspec.json.encode([*history, model]).decode()
-    await s.tracking.log(run_id, [], {}, {"mlflow.log-model.history": validate.cut_tag(tag)})
+    await s.tracking.log(run_id, {}, {}, {"mlflow.log-model.history": validate.cut_tag(tag)})
     return {}
 
 

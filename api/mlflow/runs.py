@@ -13,8 +13,8 @@ from headrace.api.mlflow import entities, validate
 from headrace.api.mlflow.experiments import check_view
 from headrace.api.mlflow.wire import Body, Tag, add, page_start, present, required
 from headrace.api.services import Services
-from headrace.api.tracking import Point
 from headrace.ingest import events, limits
+from headrace.ingest.points import OPTIONAL
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors.runs import DELETED
 from starlette.concurrency import run_in_threadpool
@@ -166,14 +166,14 @@ async def log_metric(s: Services, asked: LogMetric) -> dict[str, Any]:
     metric = Metric(
         asked.key, asked.value, asked.timestamp, asked.step, asked.model_id, asked.dataset_name, asked.dataset_digest
     )
-    await s.tracking.log(run_id_of(asked), [_point(metric, "")], {}, {})
+    await s.tracking.log(run_id_of(asked), _points([metric], ""), {}, {})
     return {}
 
 
 async def log_param(s: Services, asked: LogParam) -> dict[str, Any]:
     """Log one param; a param keeps its first value."""
     key = validate.check_key(asked.key, "parameter", "key")
-    await s.tracking.log(run_id_of(asked), [], {key: validate.cut_param(asked.value)}, {})
+    await s.tracking.log(run_id_of(asked), {}, {key: validate.cut_param(asked.value)}, {})
     return {}
 
 
@@ -185,7 +185,7 @@ async def log_batch(s: Services, asked: LogBatch) -> dict[str, Any]:
     validate.check_count(len(asked.tags), limits.BATCH_TAGS_MAX, "tags")
     total = len(asked.metrics) + len(asked.params) + len(asked.tags)
     validate.check_count(total, limits.BATCH_ENTITIES_MAX, "metrics, params, and tags")
-    points = [_point(m, f"metrics[{i}].") for i, m in enumerate(asked.metrics)]
+    points = _points(asked.metrics, "metrics[{}].")
     params = validate.check_unique_params(
         (validate.check_key(p.key, "parameter", f"params[{i}].key"), validate.cut_param(p.value))
         for i, p in enumerate(asked.params)
@@ -197,7 +197,7 @@ async def log_batch(s: Services, asked: LogBatch) -> dict[str, Any]:
 async def set_tag(s: Services, asked: SetTag) -> dict[str, Any]:
     """Set a tag of a run."""
     key = validate.check_key(asked.key, "tag", "key")
-    await s.tracking.log(run_id_of(asked), [], {}, {key: validate.cut_tag(asked.value)})
+    await s.tracking.log(run_id_of(asked), {}, {}, {key: validate.cut_tag(asked.value)})
     return {}
 
 
@@ -267,26 +267,42 @@ def _tags(tags: list[Tag]) -> dict[str, str]:
     return {validate.check_key(t.key, "tag", f"tags[{i}].key"): validate.cut_tag(t.value) for i, t in enumerate(tags)}
 
 
-def _point(metric: Metric, path: str) -> Point:
-    return Point(
-        validate.check_key(metric.key, "metric", f"{path}key" if path else "key"),
-        metric.value,
-        validate.check_timestamp(metric.timestamp, f"{path}timestamp"),
-        validate.check_step(metric.step, f"{path}step"),
-        metric.model_id,
-        metric.dataset_name,
-        metric.dataset_digest,
-    )
+def _points(metrics: list[Metric], path: str) -> dict[str, list[Any]]:
+    """Metrics as columns. path: where the one with a number stands in the request, for messages.
+
+    Checked a column at a time, since a batch has few keys and is nearly always right.
+    """
+    if not metrics:
+        return {}
+    columns: dict[str, list[Any]] = {
+        "key": [m.key for m in metrics],
+        "step": [m.step for m in metrics],
+        "timestamp_ms": [m.timestamp for m in metrics],
+        "value": [m.value for m in metrics],
+    }
+    for column, name, check in (
+        ("key", "key", lambda key, where: validate.check_key(key, "metric", where)),
+        ("timestamp_ms", "timestamp", validate.check_timestamp),
+        ("step", "step", validate.check_step),
+    ):
+        values = columns[column]
+        for value in set(values):
+            check(value, f"{path.format(values.index(value))}{name}")
+    for name in OPTIONAL:
+        if any(getattr(m, name) for m in metrics):
+            columns[name] = [getattr(m, name) for m in metrics]
+    return columns
 
 
+# The order in which requests are matched: what trainers send all day comes first.
+add(router, "POST", "/runs/log-batch", LogBatch, log_batch, "Log a batch")
+add(router, "POST", "/runs/log-metric", LogMetric, log_metric, "Log a metric")
 add(router, "POST", "/runs/create", CreateRun, create, "Create a run")
 add(router, "GET", "/runs/get", RunId, get, "Get a run")
-add(router, "POST", "/runs/update", UpdateRun, update, "Update a run")
-add(router, "POST", "/runs/delete", RunId, delete, "Delete a run")
-add(router, "POST", "/runs/restore", RunId, restore, "Restore a run")
 add(router, "POST", "/runs/search", SearchRuns, search_runs, "Search runs")
-add(router, "POST", "/runs/log-metric", LogMetric, log_metric, "Log a metric")
+add(router, "POST", "/runs/update", UpdateRun, update, "Update a run")
 add(router, "POST", "/runs/log-parameter", LogParam, log_param, "Log a param")
-add(router, "POST", "/runs/log-batch", LogBatch, log_batch, "Log a batch")
 add(router, "POST", "/runs/set-tag", SetTag, set_tag, "Set a run's tag")
 add(router, "POST", "/runs/delete-tag", DeleteTag, delete_tag, "Delete a run's tag")
+add(router, "POST", "/runs/delete", RunId, delete, "Delete a run")
+add(router, "POST", "/runs/restore", RunId, restore, "Restore a run")
