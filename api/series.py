@@ -111,7 +111,7 @@ async def post_series(request: Request) -> Response:
     """Series of one metric, after the views have caught up with what was logged before."""
     try:
         asked = _decode(await request.body())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"Invalid series request: {error}") from error
     if asked.range is not None and not asked.range[0] <= asked.range[1]:
         raise invalid(f"Invalid series request: range must rise, and {list(asked.range)} does not")

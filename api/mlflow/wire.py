@@ -85,13 +85,20 @@ def parse(body: bytes, kind: type[S]) -> S:
     except msgspec.ValidationError:
         # Once more, leniently: bare NaN and Infinity, and null for "not given".
         return _convert(_loads(body), kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _convert(_loads(body), kind)
 
 
 def _loads(body: bytes) -> Any:
+    if body.startswith(b"\x1f\x8b"):
+        raise ApiError("MALFORMED_REQUEST", "The request body is compressed; send it as plain JSON")
     try:
-        value = json.loads(body)
+        text = body.decode()
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ApiError("MALFORMED_REQUEST", "The request body holds half a surrogate pair, which is no text") from None
     except (ValueError, RecursionError) as error:
         raise ApiError("MALFORMED_REQUEST", f"Failed to parse the request body as JSON: {error}") from None
     if not isinstance(value, dict):
@@ -104,6 +111,8 @@ def _convert(value: Any, kind: type[S]) -> S:
         return msgspec.convert(_without_nulls(value), kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(_explained(str(error))) from None
+    except RecursionError:
+        raise ApiError("MALFORMED_REQUEST", "The request body is nested too deeply") from None
 
 
 def _without_nulls(value: Any) -> Any:
