@@ -94,8 +94,8 @@ def test_an_artifact_cut_off_on_its_way_leaves_nothing(server: Server, eventuall
     artifacts = server.data_dir / "artifacts"
     with connected(server) as connection:
         connection.sendall(
-            b"PUT /api/2.0/mlflow-artifacts/artifacts/some/cut.bin HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n"
-            + b"x" * 400_000
+            b"PUT /api/2.0/mlflow-artifacts/artifacts/some/cut.bin HTTP/1.1\r\nhost: x\r\n"
+            b"content-length: 900000\r\n\r\n" + b"x" * 400_000
         )
         eventually(lambda: any((artifacts / ".incoming").iterdir()))
     eventually(lambda: not any((artifacts / ".incoming").iterdir()))
