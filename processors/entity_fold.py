@@ -40,34 +40,30 @@ class EntityFold:
         states: RunStates,
         dead_letters: DeadLetters,
         counters: Counters,
-        events_stored: dict[Partition, int],
         beating: dict[str, tuple[int, float]],
     ) -> None:
-        """events_stored: how far the view `events` has come, an offset to read next a partition."""
         self.registry = Registry()
         self.states = states
         self.beating = beating
         self._dead_letters = dead_letters
         self._counters = counters
-        self._events_stored = events_stored
 
     def fold(self, partition: Partition, records: list[Record]) -> EntityBatch:
         """Fold records of one partition, in order. Raises ViewsUnavailable, before anything was folded."""
         if partition.topic == RUNS:
             self.states.load(record.envelope.subject for record in records)
         batch = EntityBatch()
-        stored = self._events_stored.get(partition, 0)
         for record in records:
             outcome = self._fold_one(record)
             batch.outcomes.append((record, outcome))
             if outcome.kind == DUPLICATE:
                 continue
             run_id = record.envelope.subject
-            if partition.topic == RUNS and outcome.kind != REJECTED:
+            if partition.topic == RUNS and (outcome.kind != REJECTED or record.envelope.writer):
                 state = self.states.cached(run_id)
                 assert state is not None
                 batch.runs[run_id] = state
-            if record.position.offset >= stored and record.envelope.type != _HEARTBEAT:
+            if record.envelope.type != _HEARTBEAT and self._dead_letters.is_new(record):
                 batch.events.append((record, outcome))
         return batch
 
@@ -86,17 +82,23 @@ class EntityFold:
         except codec.UnknownType:
             pass
         except codec.Malformed as error:
+            # Its writer has counted it, so it moves the writer's sequence on, and nothing else.
+            if envelope.writer and self._apply(record, None).kind == DUPLICATE:
+                return Outcome(DUPLICATE)
             return self._dead_letters.reject(record, str(error))
-        if record.position.topic == REGISTRY:
-            outcome = self.registry.apply(record, event)
-        else:
-            state, outcome = runs.apply(self.states.cached(envelope.subject), record, event)
-            if outcome.kind != DUPLICATE:
-                self.states.put(state)
-                self._follow_heartbeat(state)
+        outcome = self._apply(record, event)
         if event is None and outcome.kind != DUPLICATE:
             unknown = f"{envelope.type} version {envelope.schema_version} is not known here"
             return Outcome(SKIPPED, unknown, outcome.missed)
+        return outcome
+
+    def _apply(self, record: Record, event: Event | None) -> Outcome:
+        if record.position.topic == REGISTRY:
+            return self.registry.apply(record, event)
+        state, outcome = runs.apply(self.states.cached(record.envelope.subject), record, event)
+        if outcome.kind != DUPLICATE:
+            self.states.put(state)
+            self._follow_heartbeat(state)
         return outcome
 
     def _follow_heartbeat(self, state: RunState) -> None:

@@ -50,7 +50,7 @@ class MetricFold:
             batch.consumed += 1
             table, outcome = self._points(record)
             self._counters.count(outcome)
-            if outcome.kind in (REJECTED, SKIPPED):
+            if outcome.kind in (REJECTED, SKIPPED) and self._dead_letters.is_new(record):
                 batch.events.append((record, outcome))
             if table is not None and table.num_rows:
                 tables.append((record, table))

@@ -127,7 +127,9 @@ class Store:
     def _take(self) -> bool:
         with self._changed:
             self._changed.wait_for(lambda: self._pending.offsets or self._stopping.is_set())
-            self._changed.wait_for(lambda: self.viewed.waited_for or self._full() or self._stopping.is_set(), LINGER_S)
+            self._changed.wait_for(
+                lambda: self.viewed.wanted.is_set() or self._full() or self._stopping.is_set(), LINGER_S
+            )
             if self._stopping.is_set():
                 return False
             self._storing, self._pending = self._pending, Pending()

@@ -15,6 +15,8 @@ class Watermark:
     def __init__(self, offsets: Mapping[Partition, int]) -> None:
         self._lock = threading.Lock()
         self._offsets = dict(offsets)
+        self.wanted = threading.Event()
+        """Set while anyone waits."""
         self._waiting: list[tuple[Mapping[Partition, int], Future[None]]] = []
 
     def offsets(self) -> dict[Partition, int]:
@@ -22,17 +24,14 @@ class Watermark:
         with self._lock:
             return dict(self._offsets)
 
-    @property
-    def waited_for(self) -> bool:
-        """Whether anyone waits."""
-        return bool(self._waiting)
-
     def advance(self, offsets: Mapping[Partition, int]) -> None:
         """Move on, and wake those whose wait is over."""
         with self._lock:
             self._offsets.update(offsets)
             over = [future for target, future in self._waiting if self._reached(target)]
             self._waiting = [(t, f) for t, f in self._waiting if not f.done() and not self._reached(t)]
+            if not self._waiting:
+                self.wanted.clear()
         for future in over:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
@@ -45,6 +44,7 @@ class Watermark:
                 future.set_result(None)
             else:
                 self._waiting.append((target, future))
+                self.wanted.set()
         return future
 
     def _reached(self, target: Mapping[Partition, int]) -> bool:
