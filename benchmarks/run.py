@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m benchmarks.run [sdk|path|memory|server|all] [--json FILE] [--quick]`."""
+"""Runs the benchmarks: `python -m benchmarks.run [sdk|path|memory|server|crowd|all] [--json FILE] [--quick]`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import machine, memory, path, sdk, server
+from benchmarks import crowd, machine, memory, path, sdk, server
 from benchmarks.figures import Table
 
 Part = Callable[[Path, int, bool, Callable[[str], None]], Iterator[Table]]
-PARTS: dict[str, Part] = {"sdk": sdk.run, "path": path.run, "memory": memory.run, "server": server.run}
+PARTS: dict[str, Part] = {
+    "sdk": sdk.run,
+    "path": path.run,
+    "memory": memory.run,
+    "server": server.run,
+    "crowd": crowd.run,
+}
 
 
 def main() -> int:
