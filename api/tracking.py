@@ -22,7 +22,7 @@ from headrace.ingest.points import OPTIONAL, REQUIRED, encode
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors.engine import Engine
 from headrace.processors.metrics import Summary
-from headrace.processors.outcome import REFUSED
+from headrace.processors.outcome import REFUSED, REJECTED
 from headrace.processors.registry import DELETED, Experiment, LoggedModel
 from headrace.processors.runs import RUN_NAME_TAG, RunState
 from starlette.concurrency import run_in_threadpool
@@ -90,7 +90,7 @@ class Tracking:
 
     async def _refusal(self, position: Position) -> str | None:
         outcome = await self._wait(self._engine.outcome(position))
-        return outcome.reason if outcome.kind == REFUSED else None
+        return outcome.reason if outcome.kind in (REFUSED, REJECTED) else None
 
     # --- experiments --------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ def decode_event(envelope: Envelope) -> Event:
         raise UnknownType(f"{envelope.type} version {envelope.schema_version}")
     try:
         return decode(envelope.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"{envelope.type}: {error}") from error
 
 
@@ -66,7 +66,7 @@ def decode_envelope(attributes: bytes, data: bytes) -> Envelope:
     """The envelope that was kept as these two. Raises Malformed."""
     try:
         return from_attributes(_decode_attributes(attributes), data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"envelope attributes: {error}") from error
 
 

@@ -118,7 +118,7 @@ async def get_bulk(s: Services, asked: GetHistoryBulk) -> dict[str, Any]:
     await s.tracking.caught_up()
     metrics: list[dict[str, Any]] = []
     for run_id in asked.run_id:
-        left = asked.max_results - len(metrics)
+        left = min(asked.max_results, PAGE_MAX) - len(metrics)
         if left <= 0:
             break
         parameters = {"run_id": run_id, "key": key, "limit": left}

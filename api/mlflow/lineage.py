@@ -12,12 +12,13 @@ from headrace.api.mlflow import validate
 from headrace.api.mlflow.runs import RunId, run_id_of
 from headrace.api.mlflow.wire import Body, Tag, add, present, required
 from headrace.api.services import Services
-from headrace.ingest import events
+from headrace.ingest import events, limits
 from headrace.ingest.limits import artifact_path_fault
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["lineage"])
 DATASETS_MAX = 1000
+HISTORY_TAG = "mlflow.log-model.history"
 
 
 class Dataset(msgspec.Struct):
@@ -89,19 +90,22 @@ async def log_outputs(s: Services, asked: LogOutputs) -> dict[str, Any]:
     """Log models that a run made."""
     run_id = run_id_of(asked)
     await s.tracking.active_run(run_id)
-    models = [events.ModelOutput(model.model_id, model.step) for model in asked.models]
+    models = [
+        events.ModelOutput(model.model_id, validate.check_step(model.step, f"models[{i}].step"))
+        for i, model in enumerate(asked.models)
+    ]
     await s.tracking.change_run(run_id, events.OutputsLogged(models))
     return {}
 
 
 async def log_model(s: Services, asked: LogModel) -> dict[str, Any]:
-    """Note an MLflow 2 model of a run in its tag `mlflow.log-model.history`."""
+    """Note an MLflow 2 model of a run in its tag HISTORY_TAG."""
     run_id = run_id_of(asked)
     state = await s.tracking.active_run(run_id)
     text = required(asked.model_json, "model_json")
     try:
         model = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise invalid(f"Malformed model info. \n {text} \n is not JSON: {error}") from None
     absent = [
         name
@@ -110,10 +114,21 @@ async def log_model(s: Services, asked: LogModel) -> dict[str, Any]:
     ]
     if absent:
         raise invalid(f"Model json is missing mandatory fields: {set(absent)}")
-    history = msgspec.json.decode(state.tags.get("mlflow.log-model.history", "[]"))
-    tag = msgspec.json.encode([*history, model]).decode()
-    await s.tracking.log(run_id, {}, {}, {"mlflow.log-model.history": validate.cut_tag(tag)})
+    await s.tracking.log(run_id, {}, {}, {HISTORY_TAG: _with_model(state.tags.get(HISTORY_TAG, ""), model)})
     return {}
+
+
+def _with_model(history: str, model: dict[str, Any]) -> str:
+    """The tag's text with one more model; the oldest give way when it would be too long, since cut it is no JSON."""
+    try:
+        models = [*msgspec.json.decode(history, type=list[Any]), model]
+    except (msgspec.DecodeError, RecursionError):
+        models = [model]  # A client wrote something else there.
+    while len(text := msgspec.json.encode(models).decode()) > limits.TAG_VALUE_CHARS_MAX:
+        models.pop(0)
+        if not models:
+            raise invalid(f"Model json exceeds the maximum length of {limits.TAG_VALUE_CHARS_MAX} characters")
+    return text
 
 
 async def list_artifacts(s: Services, asked: ListArtifacts) -> dict[str, Any]:
