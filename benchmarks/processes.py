@@ -20,7 +20,7 @@ from benchmarks.client import Connection, get_request
 from benchmarks.peers import FASTTRACKML, MLFLOW, installed
 
 ROOT = Path(__file__).parent.parent
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
 
 

@@ -124,14 +124,14 @@ def _servers(folder: Path, table: Table) -> Iterator[dict[str, str]]:
 
 def _cases(urls: dict[str, str], quick: bool) -> Iterator[Case]:
     size = 10 if quick else 1
-    for rate, points in ((PACED, 500_000), (0, 1_000_000)):
+    for rate, points in ((PACED, 250_000), (0, 1_000_000)):
         yield Case("Headrace, server up", "headrace", urls["headrace"], points // size, rate)
-        yield Case("tensorboardX, event file", "tensorboardx", "", 200_000 // size, rate, TENSORBOARDX)
+        yield Case("tensorboardX, event file", "tensorboardx", "", 100_000 // size, rate, TENSORBOARDX)
         yield Case("Headrace, server down", "headrace", urls["down"], points // size, rate)
         yield Case("trackio, local", "trackio", "", 50_000 // size, rate, TRACKIO)
         yield Case("Headrace, folder", "headrace", urls["folder"], points // size, rate)
     if "mlflow" in urls:
-        yield Case("MLflow, its server", "mlflow", urls["mlflow"], 150 // size, 0, MLFLOW)
+        yield Case("MLflow, its server", "mlflow", urls["mlflow"], 100 // size, 0, MLFLOW)
         yield Case("MLflow, its server, asynchronous", "mlflow-async", urls["mlflow"], 1_000 // size, 0, MLFLOW)
 
 

@@ -42,7 +42,7 @@ class Sizes:
     series: int = 8_000
     series_large: int = 100_000
     requests: int = 200
-    seconds: float = 5.0
+    seconds: float = 4.0
 
 
 QUICK = Sizes(100, 300, 2_000, 5_000, 20, 0.5)
