@@ -16,7 +16,7 @@ from headrace.ingest.topics import TOPICS, topic_of
 
 SCHEMA_VERSION = 1
 _LOCK_TIMEOUT_S = 30.0
-_TAIL_INTERVAL_S = 0.02
+_TAIL_INTERVAL_S = 0.05
 
 
 class SqliteLog:
@@ -172,7 +172,7 @@ class SqliteLog:
             return self._tail_end.copy()
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
-        """As the protocol says. Appends of this process wake it at once; those of others are seen within 20 ms."""
+        """As the protocol says. Appends of this process wake it at once; those of others are seen within 50 ms."""
         deadline = time.monotonic() + timeout_s
         while True:
             appends = self._appends
