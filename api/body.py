@@ -13,6 +13,10 @@ _STREAMED = re.compile(
 """Paths whose bodies are files, written to disk as they come."""
 
 
+_DIGITS_MAX = 18
+"""No body is as long as a number with more digits; Python refuses to read one of thousands."""
+
+
 class _TooLarge(Exception):
     """The body went over the limit while it came in."""
 
@@ -29,7 +33,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         for name, value in scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or int(value) > self._bytes_max):
+            if name == b"content-length" and (
+                not value.isdigit() or len(value) > _DIGITS_MAX or int(value) > self._bytes_max
+            ):
                 await self._refuse(send)
                 return
         left = self._bytes_max

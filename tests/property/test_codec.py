@@ -92,7 +92,7 @@ def test_frames_cut_anywhere_give_a_prefix(envelopes: list[Envelope], data: st.D
     assert not found or found[-1][1] <= cut
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(ENVELOPES, min_size=1, max_size=3), st.data())
 def test_a_changed_byte_never_gives_an_envelope_that_was_not_written(
     envelopes: list[Envelope], data: st.DataObject
@@ -121,7 +121,6 @@ FLOAT = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-3
 POINTS = st.lists(st.tuples(TEXT, INT64, INT64, FLOAT, TEXT), max_size=40)
 
 
-@settings(deadline=None)
 @given(POINTS, st.booleans())
 def test_points_come_back_to_the_bit(rows: list[tuple[str, int, int, float, str]], with_models: bool) -> None:
     keys, steps, times, values, models = (list(column) for column in zip(*rows, strict=True)) if rows else [[]] * 5

@@ -79,4 +79,4 @@ class Logs(RuleBasedStateMachine):
 
 
 TestLogs = Logs.TestCase
-TestLogs.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestLogs.settings = settings(max_examples=25, stateful_step_count=15)

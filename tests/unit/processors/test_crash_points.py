@@ -151,7 +151,7 @@ def test_an_engine_that_is_killed_at_random_moments_ends_with_the_views_of_a_reb
     path = tmp_path / "log.db"
     log: Log = SqliteLog(path)
     world.log = log
-    for kills in range(3):
+    for kills in range(2):
         process = start(path, tmp_path / "views")
         for number in range(draw.randrange(1, 5)):
             for append in world.history(f"r{kills}-{number}"):
