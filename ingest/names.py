@@ -24,5 +24,6 @@ tern tide trout vale vole wader weir wheel willow wren
 
 def run_name() -> str:
     """A name such as `swift-otter-412`. Not unique: ids are."""
+    # A generator of its own: a name must not move the random numbers of a seeded training.
     draw = random.SystemRandom()
     return f"{draw.choice(_QUALITIES)}-{draw.choice(_THINGS)}-{draw.randrange(1000)}"

@@ -26,11 +26,12 @@ from headrace.ingest.limits import (
     experiment_id_of,
     is_run_id,
 )
+from headrace.ingest.names import run_name as made_up_name
 from headrace.sdk import console, environment, recorder, system_metrics
 from headrace.sdk.buffer import POINT
 from headrace.sdk.cleaning import good_keys, integer_of, key_of, number_of, text_of, warn_once
 from headrace.sdk.process import process
-from headrace.sdk.run import ActiveRun, Experiment, RunActive, RunInfo, friendly_name, status_for
+from headrace.sdk.run import ActiveRun, Experiment, RunActive, RunInfo, status_for
 from headrace.sdk.settings import BadSetting, Settings
 from headrace.sdk.transport import is_http
 
@@ -193,7 +194,7 @@ def start_run(
     else:
         experiment_id = str(experiment_id) if experiment_id is not None else active_experiment_id()
         parent = parent_run_id or (stack[-1].info.run_id if stack else None)
-        name = text_of("tag", "mlflow.runName", run_name or friendly_name(), TAG_VALUE_CHARS_MAX)
+        name = text_of("tag", "mlflow.runName", run_name or made_up_name(), TAG_VALUE_CHARS_MAX)
         all_tags = {**environment.quick_tags(), **recorder.known_tags(), "mlflow.runName": name, **all_tags}
         if parent:
             all_tags["mlflow.parentRunId"] = parent

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
-
-_ADJECTIVES = """
-    amber bold brave bright calm clear clever crisp deep eager early fair fast fresh gentle glad grand happy keen kind
-    light lively lucky mellow merry mighty neat noble polite proud quick quiet rapid rare ready sharp shiny silent
-    smooth steady still strong sunny swift tidy vivid warm wise witty young
-""".split()  # noqa: SIM905
-_NOUNS = """
-    alder basin beck brook burn canal cove creek current dam delta eddy estuary fall fen ford fountain gauge glacier
-    harbour heron inlet lagoon lake levee lock marsh mill moor oxbow paddle penstock pond pool rapid reed reservoir
-    river rill sluice spillway spring stream swan tarn tide torrent trout turbine wave weir well wheel willow
-""".split()  # noqa: SIM905
 
 
 class RunActive(Exception):
@@ -108,10 +96,3 @@ def status_for(kind: type[BaseException] | None) -> str:
     if kind is None:
         return "FINISHED"
     return "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
-
-
-def friendly_name() -> str:
-    """A name people can say, for a run that got none."""
-    # A generator of its own: a name must not move the random numbers of a seeded training.
-    generator = random.SystemRandom()
-    return f"{generator.choice(_ADJECTIVES)}-{generator.choice(_NOUNS)}-{generator.randrange(1000)}"
