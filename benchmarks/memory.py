@@ -64,7 +64,10 @@ def flood(folder: Path, quick: bool, say: Callable[[str], None]) -> Table:
         job = {
             "target": server.url, "runs": RUNS // TRAINERS, "points": points // RUNS, "rate": 0, "flush": True,
         }  # fmt: skip
-        workers = [ours("trainer", job, folder / f"flood-{index}") for index in range(TRAINERS)]
+        workers = [
+            ours("trainer", job, folder / f"flood-{index}", HEADRACE_BUFFER_POINTS_MAX=str(points))
+            for index in range(TRAINERS)
+        ]
         for worker in workers:
             worker.ready()
         table.add("before", *server.memory())
@@ -85,7 +88,7 @@ def flood(folder: Path, quick: bool, say: Callable[[str], None]) -> Table:
         for worker in workers:
             worker.kill()
         server.stop()
-    total = sum(result["points"] for result in results)
+    total = sum(result["points"] - result["dropped"] for result in results)
     table.notes.append(
         f"{total:,} points were durable after {taken_s:.1f} s ({total / taken_s:,.0f}/s);"
         f" the views had them all {caught_up_s:.1f} s later."
