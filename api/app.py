@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import FastAPI
 from headrace.api import apidocs, artifacts, gateway, health, live, multipart, page, series, telemetry
 from headrace.api.appender import Appender
-from headrace.api.artifacts import ArtifactStore
 from headrace.api.body import BodyLimit
 from headrace.api.errors import HANDLERS
 from headrace.api.live import Live
@@ -18,6 +17,8 @@ from headrace.api.mlflow import experiments, history, lineage, logged_models, ru
 from headrace.api.mlflow.documents import Documents
 from headrace.api.services import Services
 from headrace.api.settings import Settings
+from headrace.api.stores.opening import open_store
+from headrace.api.stores.store import ArtifactStore
 from headrace.api.tracking import Tracking
 from headrace.api.watchdog import Watchdog
 from headrace.ingest import events, limits
@@ -35,9 +36,15 @@ ROUTERS = (
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 
 
-def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None = None) -> FastAPI:
-    """A server over this log and these views; the caller closes both after it has stopped."""
+def create_app(
+    settings: Settings, log: Log, views: Views, clock: Clock | None = None, store: ArtifactStore | None = None
+) -> FastAPI:
+    """A server over this log and these views; the caller closes both after it has stopped.
+
+    store: for artifacts; without one it is what the settings name. Raises StoreUnavailable when they name none.
+    """
     clock = clock or SystemClock()
+    store = store or open_store(settings.artifacts, settings.data_dir)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,8 +52,7 @@ def create_app(settings: Settings, log: Log, views: Views, clock: Clock | None =
         appender = Appender(log)
         tracking = Tracking(log, engine, appender, clock, settings.read_wait_s)
         feed = Live(engine)
-        store = ArtifactStore(settings.data_dir / "artifacts")
-        multipart.forget_old(store)
+        await run_in_threadpool(store.forget_old_uploads)
         app.state.services = Services(
             settings,
             clock,

@@ -1,139 +1,23 @@
-"""The artifact store: files below one folder, streamed in and out; and the routes that carry them."""
+"""The routes that carry artifacts to and from the store, and what they tell the log."""
 
 from __future__ import annotations
 
-import hashlib
-import mimetypes
-import os
-import shutil
-import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from headrace.api.errors import invalid, missing, unavailable
+from headrace.api.errors import invalid
 from headrace.api.services import Services, services
+from headrace.api.stores.store import Entry, Stored, media_type
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
 from headrace.ingest.topics import RUNS
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse
 
 router = APIRouter(tags=["artifacts"])
 SCHEME = "mlflow-artifacts:/"
-_WRITE_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A file that was stored. size in bytes; sha256 in hex."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One name in a folder. size in bytes, None for a folder."""
-
-    path: str
-    size: int | None
-
-
-class ArtifactStore:
-    """Files below one folder. Paths are relative, with slashes; a path that climbs out is refused."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._incoming = root / ".incoming"
-        self.uploads = root / ".uploads"
-        """Where parts of multipart uploads wait until the upload is completed."""
-        shutil.rmtree(self._incoming, ignore_errors=True)
-        self._incoming.mkdir(parents=True)
-
-    def locate(self, path: str) -> Path:
-        """Where a path's file is or would be. Raises INVALID_PARAMETER_VALUE."""
-        fault = artifact_path_fault(path)
-        if fault is not None or path.split("/")[0] in (self._incoming.name, self.uploads.name):
-            raise invalid(f"Invalid path: {path!r}: {fault or 'the name is reserved'}")
-        return self._root / path
-
-    async def write(self, path: str, chunks: AsyncIterator[bytes], sha256: str = "") -> Stored:
-        """Store a file as it comes in; readers see the old one or the whole new one.
-
-        sha256: what it must hash to, in hex, if given. Raises INVALID_PARAMETER_VALUE when it does not, or a folder is
-        in the way; TEMPORARILY_UNAVAILABLE when the disk refuses.
-        """
-        return await self.receive(self.locate(path), path, chunks, sha256)
-
-    async def receive(self, target: Path, path: str, chunks: AsyncIterator[bytes], sha256: str = "") -> Stored:
-        """As `write`, to a place the caller chose. path: what messages call it."""
-        incoming = self._incoming / uuid.uuid4().hex
-        digest = hashlib.sha256()
-        size = 0
-        try:
-            with incoming.open("wb") as file:
-                waiting = bytearray()
-                async for chunk in chunks:
-                    waiting += chunk
-                    if len(waiting) >= _WRITE_BYTES:
-                        size += len(waiting)
-                        await run_in_threadpool(_take, file, digest, bytes(waiting))
-                        waiting.clear()
-                size += len(waiting)
-                await run_in_threadpool(_take, file, digest, bytes(waiting))
-                await run_in_threadpool(_settle, file)
-            if sha256 and sha256.lower() != digest.hexdigest():
-                raise invalid(f"{path!r} arrived with SHA-256 {digest.hexdigest()}, not {sha256}: send it again")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(incoming, target)
-        except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-            raise invalid(f"Invalid path: {path!r}: a file or folder of that name is in the way") from error
-        except OSError as error:
-            raise unavailable(f"{path!r} could not be stored: {error.strerror}") from error
-        finally:
-            incoming.unlink(missing_ok=True)
-        return Stored(size, digest.hexdigest())
-
-    def list(self, path: str) -> list[Entry]:
-        """What is in a folder, by name; nothing for a file or a path that is not there. Paths are relative to it."""
-        folder = self.locate(path) if path else self._root
-        if not folder.is_dir():
-            return []
-        with os.scandir(folder) as found:
-            entries = sorted(
-                (x for x in found if x.name not in (self._incoming.name, self.uploads.name)), key=lambda x: x.name
-            )
-            return [Entry(x.name, None if x.is_dir() else x.stat().st_size) for x in entries]
-
-    def delete(self, path: str) -> None:
-        """Delete a file or a folder; nothing happens where there is none."""
-        target = self.locate(path)
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
-
-    def response(self, path: str) -> Response:
-        """A file, as a download that no browser runs in our origin. Raises RESOURCE_DOES_NOT_EXIST."""
-        target = self.locate(path)
-        if not target.is_file():
-            raise missing(f"No such artifact: '{path}'")
-        return FileResponse(
-            target,
-            media_type=media_type(path),
-            filename=target.name,
-            content_disposition_type="attachment",
-            headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"},
-        )
-
-
-def media_type(path: str) -> str:
-    """By the name's ending."""
-    return mimetypes.guess_type(path)[0] or "application/octet-stream"
+DIRECT_BYTES_MIN = 8 * 1024 * 1024
+"""Files from this size on are downloaded from a direct store itself; below it, one answer of ours is quicker."""
 
 
 def store_path(uri: str, path: str = "") -> str:
@@ -165,7 +49,8 @@ async def put_run_artifact(request: Request, run_id: str, path: str) -> Response
     if fault is not None:
         raise invalid(f"Invalid path: {path!r}: {fault}")
     sha256 = request.headers.get("x-headrace-sha256", "")
-    stored = await s.artifacts.write(store_path(run.artifact_uri, path), request.stream(), sha256)
+    target = store_path(run.artifact_uri, path)
+    stored = await s.artifacts.write(target, request.stream(), sha256, content_length(request))
     await s.tracking.command(run_id, events.ArtifactLogged(path, stored.size, stored.sha256, media_type(path)))
     return Response(msgspec.json.encode({"size": stored.size, "sha256": stored.sha256}), media_type="application/json")
 
@@ -175,32 +60,35 @@ async def get_run_artifact(request: Request, run_id: str, path: str) -> Response
     """The file, streamed; ranges are answered."""
     s = services(request)
     run = await s.tracking.run(run_id)
-    return s.artifacts.response(store_path(run.artifact_uri, path))
+    return await s.artifacts.response(store_path(run.artifact_uri, path), request.headers)
 
 
-def _take(file: Any, digest: Any, chunk: bytes) -> None:
-    file.write(chunk)
-    digest.update(chunk)
-
-
-def _settle(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def content_length(request: Request) -> int | None:
+    """The length of a body, bytes, where the client says it."""
+    said = request.headers.get("content-length", "")
+    return int(said) if said.isdigit() else None
 
 
 async def _proxy_put(request: Request, path: str) -> Response:
     s = services(request)
-    await log_stored(s, path, await s.artifacts.write(path, request.stream()))
+    await log_stored(s, path, await s.artifacts.write(path, request.stream(), size=content_length(request)))
     return Response(b"{}", media_type="application/json")
 
 
 async def _proxy_get(request: Request, path: str) -> Response:
-    return services(request).artifacts.response(path)
+    return await services(request).artifacts.response(path, request.headers)
 
 
 async def _proxy_delete(request: Request, path: str) -> Response:
     await run_in_threadpool(services(request).artifacts.delete, path)
     return Response(b"{}", media_type="application/json")
+
+
+async def _proxy_presigned(request: Request, path: str) -> Response:
+    """Where the file can be read from the store itself; without a size where the client had better ask us."""
+    url, size = await services(request).artifacts.download_url(path)
+    answer = {"url": url, "headers": {}} | ({"file_size": size} if size >= DIRECT_BYTES_MIN else {})
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 async def _proxy_list(request: Request) -> Response:
@@ -226,3 +114,5 @@ for _prefix in ("/api/2.0", "/ajax-api/2.0"):
     router.add_api_route(_one, _proxy_put, methods=["PUT"], include_in_schema=_shown, summary="Upload")
     router.add_api_route(_one, _proxy_get, methods=["GET"], include_in_schema=_shown, summary="Download")
     router.add_api_route(_one, _proxy_delete, methods=["DELETE"], include_in_schema=_shown, summary="Delete")
+    _from = f"{_base}/presigned/{{path:path}}"
+    router.add_api_route(_from, _proxy_presigned, methods=["GET"], include_in_schema=_shown, summary="Presigned URL")

@@ -18,6 +18,8 @@ import uvicorn
 from headrace.api import settings as server_settings
 from headrace.api.app import create_app
 from headrace.api.settings import Settings
+from headrace.api.stores.opening import open_store
+from headrace.api.stores.store import StoreUnavailable
 from headrace.ingest.log import LogError
 from headrace.ingest.sqlite import SqliteLog
 from headrace.processors import views
@@ -93,12 +95,16 @@ def serve(settings: Settings) -> None:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         address = settings.data_dir / ADDRESS_FILE
         try:
-            (settings.data_dir / "artifacts").mkdir(exist_ok=True)
+            artifacts = open_store(settings.artifacts, settings.data_dir)
+            artifacts.check()
+        except StoreUnavailable as error:
+            raise CannotStart(str(error)) from error
+        try:
             log = SqliteLog(settings.data_dir / "log.db")
             stored = views.embedded(settings.data_dir / "views")
         except (LogError, views.ViewsUnavailable, OSError) as error:
             raise CannotStart(f"cannot use the data folder {settings.data_dir}: {error}") from error
-        app = create_app(settings, log, stored)
+        app = create_app(settings, log, stored, store=artifacts)
         server = _Server(
             uvicorn.Config(
                 app,
@@ -165,9 +171,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--artifacts")
     given = parser.parse_args(arguments)
     try:
-        serve(server_settings.load(host=given.host, port=given.port, data_dir=given.data_dir))
+        serve(server_settings.load(**vars(given)))
     except (CannotStart, ValueError) as error:
         print(f"headrace: {error}", file=sys.stderr)
         return 1

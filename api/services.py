@@ -14,9 +14,9 @@ from headrace.processors.views import Views
 
 if TYPE_CHECKING:
     from headrace.api.appender import Appender
-    from headrace.api.artifacts import ArtifactStore
     from headrace.api.live import Live
     from headrace.api.mlflow.documents import Documents
+    from headrace.api.stores.store import ArtifactStore
     from headrace.api.tracking import Tracking
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from headrace.api.mlflow.wire import json_response
+from headrace.api.services import services
 
 router = APIRouter(tags=["server"])
 INFO: dict[str, Any] = {
@@ -22,6 +23,9 @@ INFO: dict[str, Any] = {
 
 @router.get("/api/3.0/mlflow/server-info", summary="What the server can do")
 @router.get("/ajax-api/3.0/mlflow/server-info", include_in_schema=False)
-async def server_info() -> Response:
+async def server_info(request: Request) -> Response:
     """Features that clients look for before they use them."""
-    return json_response(INFO)
+    store = services(request).artifacts
+    return json_response(
+        INFO | {"multipart_uploads_enabled": store.multipart, "multipart_downloads_enabled": store.direct}
+    )

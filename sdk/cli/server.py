@@ -57,6 +57,7 @@ def settings_with_file(given: Mapping[str, Any], known: Mapping[str, type], envi
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder that everything is kept in.  [default: headrace-data]",
 )
+@click.option("--artifacts", help="Where artifacts are kept, a URL.  [default: the folder artifacts of --data-dir]")
 @click.option("--body-bytes-max", type=click.IntRange(1), help="The longest request body, bytes.  [default: 16777216]")
 @click.option(
     "--read-wait-s",

@@ -1,0 +1,96 @@
+"""Real stores for tests of any kind."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+
+@dataclass
+class S3Server:
+    """A server that speaks S3, in a process of its own. log: its lines, one a request."""
+
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+    environ: dict[str, str] = field(
+        default_factory=lambda: {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "eu-west-1",
+        }
+    )
+    """What a client of it has in its environment."""
+
+    def bucket(self, name: str) -> str:
+        """Make a bucket; its name."""
+        place = {"LocationConstraint": "eu-west-1"}
+        body = f"<CreateBucketConfiguration>{''.join(f'<{k}>{v}</{k}>' for k, v in place.items())}"
+        answer = httpx.put(f"{self.url}/{name}", content=f"{body}</CreateBucketConfiguration>")
+        assert answer.status_code == 200, answer.text
+        return name
+
+    def uploads(self, bucket: str) -> int:
+        """How many multipart uploads are under way in a bucket."""
+        return httpx.get(f"{self.url}/{bucket}?uploads").text.count("<UploadId>")
+
+    def requests(self) -> str:
+        """The requests it got, one a line."""
+        return self.log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def new_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S3Server]]:
+    """Starts S3 servers (moto): `new_s3(**environ)`; all are ended with the session."""
+    pytest.importorskip("moto")
+    started: list[S3Server] = []
+
+    def start(**environ: str) -> S3Server:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        log = tmp_path_factory.mktemp("s3") / "log"
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, env=_environ(environ))
+        started.append(S3Server(f"http://127.0.0.1:{port}", log, process))
+        deadline_s = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"{started[-1].url}/moto-api/")
+                return started[-1]
+            except httpx.TransportError:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline_s, "moto did not start"
+                time.sleep(0.05)
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(new_s3: Callable[..., Any]) -> S3Server:
+    """An S3 server for the whole session."""
+    server: S3Server = new_s3()
+    return server
+
+
+def _environ(changes: dict[str, str]) -> dict[str, str]:
+    import os
+
+    return {**os.environ, **changes}
