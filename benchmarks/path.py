@@ -56,9 +56,9 @@ def durable(folder: Path, rounds: int, quick: bool, say: Callable[[str], None]) 
             spread([one["peaks_mb"][-1] for one in results]),
         )
     table.notes.append(
-        "From the first call until `flush()` says that all is acknowledged, so committed and synced to disk. Ten metrics."
-        " points/s counts what became durable; flat out, the trainer can outrun its spool, and what does not fit into"
-        " the bounded buffer (1,000,000 points by default) is dropped, counted and warned of."
+        "From the first call until `flush()` says that all is acknowledged, so committed and synced to disk. points/s"
+        " counts what became durable; flat out, the trainer can outrun its spool, and what does not fit into the"
+        " bounded buffer (1,000,000 points by default) is dropped, counted and warned of."
     )
     return table
 
