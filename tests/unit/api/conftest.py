@@ -62,7 +62,7 @@ class Server:
         assert response.status_code == 200, response.text
         return response.json()
 
-    def refused(self, path: str, code: str = "INVALID_PARAMETER_VALUE", status: int = 400, **body: Any) -> str:
+    def refused(self, path: str, code: str = "INVALID_PARAMETER_VALUE", status: int = 400, /, **body: Any) -> str:
         """The message of a POST of MLflow's API that must be refused so."""
         response = self.call("POST", f"{V2}/{path}", json=body)
         told = response.json()
