@@ -7,8 +7,10 @@ to wait until the target has all), marks (numbers of points at which to note the
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ import headrace
 from headrace.sdk.process import process
 
 KEYS = [f"metric_{number}" for number in range(10)]
+# Noise, as losses are: a constant would compress to nothing.
+_chance = random.Random(0)
+VALUES = array("d", (_chance.gauss(1.0, 0.1) for _ in range(2**20)))
 BURSTS_A_SECOND = 200
 
 
@@ -77,8 +82,9 @@ def logged(job: dict[str, Any]) -> list[float]:
 def burst_of(start: int, count: int) -> None:
     """Points start to start + count of the active run: ten metrics a step."""
     log = headrace.log_metric
+    mask = len(VALUES) - 1
     for number in range(start, start + count):
-        log(KEYS[number % 10], 0.5, number // 10)
+        log(KEYS[number % 10], VALUES[number & mask], number // 10)
 
 
 def peak_mb() -> float:
