@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
-from headrace.api import apidocs, artifacts, gateway, health, live, multipart, page, series, telemetry
+from headrace.api import apidocs, artifacts, errors, gateway, health, live, multipart, page, series, telemetry
 from headrace.api.appender import Appender
 from headrace.api.body import BodyLimit
 from headrace.api.errors import HANDLERS
@@ -106,5 +106,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         document.setdefault("components", {}).setdefault("schemas", {}).update(wire.COMPONENTS)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                # The framework promises its own 422 for wrong parameters; ours are in the one shape of all errors.
+                operation["responses"].pop("422", None)
+                operation["responses"]["default"] = errors.DOCUMENTED
         app.openapi_schema = document
     return app.openapi_schema

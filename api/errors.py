@@ -59,6 +59,25 @@ def unavailable(message: str) -> ApiError:
     return ApiError("TEMPORARILY_UNAVAILABLE", message)
 
 
+DOCUMENTED = {
+    "description": "An error",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "error_code": {"type": "string", "enum": sorted(STATUS)},
+                    "message": {"type": "string"},
+                },
+                "required": ["error_code", "message"],
+                "additionalProperties": False,
+            }
+        }
+    },
+}
+"""Every error, as the OpenAPI document has it."""
+
+
 def response(error_code: str, message: str) -> Response:
     """The error as MLflow's clients read it."""
     body = msgspec.json.encode({"error_code": error_code, "message": message})
