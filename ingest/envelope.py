@@ -8,6 +8,7 @@ import msgspec
 
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
+MSGPACK = "application/msgpack"
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """An integer that fits a column of the views; decoding refuses others, so they never reach a fold."""
@@ -42,7 +43,8 @@ class Envelope(msgspec.Struct, frozen=True):
     source: what made it, for instance `sdk/trainer-7` or `api`.
     subject: the id of the run, experiment or model it is about; the log's key.
     time_ms: when it happened, milliseconds since the epoch, UTC, by the clock of whoever made it.
-    data: JSON, or an Arrow IPC stream for metric points, as content_type says.
+    data: JSON; for metric points an Arrow IPC stream, or MessagePack from a writer that has no pyarrow at hand yet, as
+        content_type says.
     schema_version: of the data; readers read all versions up to the one they know.
     actor: the user on whose behalf it was made.
     writer, sequence: set by writers that may send twice. A writer counts 1, 2, 3, … for each (topic, subject), so a

@@ -1,4 +1,4 @@
-"""Metric points as Arrow: the schema of `headrace.metrics.logged`, to bytes and back.
+"""Metric points as Arrow: the schema of `headrace.metrics.logged`, to bytes and back; from MessagePack too.
 
 One envelope holds points of one run. Columns: key (string), step (int64), timestamp_ms (int64, since the epoch, UTC),
 value (float64; NaN and infinities as they are). Optional columns, absent when empty: model_id, dataset_name,
@@ -7,8 +7,10 @@ dataset_digest (string).
 
 from __future__ import annotations
 
+import msgspec
 import pyarrow as pa
 import pyarrow.ipc
+from headrace.ingest import packed_points
 from headrace.ingest.codec import Malformed
 
 KEY = pa.dictionary(pa.int32(), pa.string())
@@ -38,8 +40,11 @@ def encode(columns: dict[str, pa.Array]) -> bytes:
 def decode(data: bytes) -> pa.Table:
     """The points of one envelope, all columns of REQUIRED in their plain types, those of OPTIONAL that came.
 
-    Raises Malformed when it is no Arrow stream, a column is missing, of another type or has nulls.
+    Raises Malformed when it is no Arrow stream (nor MessagePack of `packed_points`), a column is missing, of another
+    type or has nulls.
     """
+    if packed_points.is_packed(data):
+        return _unpacked(data)
     try:
         table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
         table.validate(full=True)
@@ -61,3 +66,13 @@ def decode(data: bytes) -> pa.Table:
             raise Malformed(f"metric points have nulls in the column {name!r}")
         columns[name] = column
     return pa.table(columns)
+
+
+def _unpacked(data: bytes) -> pa.Table:
+    try:
+        columns = packed_points.decode(data)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
+        raise Malformed(f"metric points are not MessagePack columns: {error}") from error
+    kinds = {**REQUIRED, **OPTIONAL}
+    there = {name: getattr(columns, name) for name in kinds if name in REQUIRED or getattr(columns, name)}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in there.items()})

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-from headrace.ingest import codec, events, points
-from headrace.ingest.envelope import ARROW, JSON, Envelope
+from headrace.ingest import codec, events, packed_points
+from headrace.ingest.envelope import JSON, MSGPACK, Envelope
 from headrace.ingest.topics import topic_of
 from headrace.sdk.buffer import EVENT, POINT, Entry
 from headrace.sdk.cleaning import warn_once
@@ -20,8 +17,14 @@ logger = logging.getLogger("headrace")
 DATA_BYTES_MAX = 4 * 1024 * 1024
 """The most data one envelope carries."""
 _MERGED_MAX = 500
-# Below this many points a dictionary costs more bytes than it saves.
-_PLAIN_MAX = 16
+
+Columns = dict[str, list[Any]]
+Pack = Callable[[Columns], tuple[bytes, str]]
+"""Makes data of columns of points, with its content type. Raises OverflowError, TypeError, ValueError."""
+
+
+def _packed(columns: Columns) -> tuple[bytes, str]:
+    return packed_points.encode(columns), MSGPACK
 
 
 class ExtraPoint(NamedTuple):
@@ -54,6 +57,8 @@ class Encoder:
         self._source = source
         self._actor = actor
         self._sequences: dict[tuple[str, str], int] = {}
+        self.pack: Pack = _packed
+        """How points are packed: as MessagePack until pyarrow is there, which takes long to import."""
 
     def encode(self, entries: Sequence[Entry]) -> Encoded:
         """All entries, in an order that keeps each run's: events, then points, but a run's end behind its points."""
@@ -180,7 +185,7 @@ class Encoder:
     def _columns(self, run_id: str, columns: dict[str, list[Any]], frames: list[bytes]) -> None:
         count = len(columns["key"])
         try:
-            data = points.encode({name: _array(name, values) for name, values in columns.items()})
+            data, content_type = self.pack(columns)
         except Exception as error:  # an int too large for int64, for instance: halving finds the point
             if count == 1:
                 warn_once("encode", "a point of %r was dropped: %s", columns["key"][0], error)
@@ -190,39 +195,9 @@ class Encoder:
         if len(data) > DATA_BYTES_MAX and count > 1:
             self._halves(run_id, columns, frames)
             return
-        frames.append(self._frame(events.METRICS_LOGGED, run_id, columns["timestamp_ms"][0], data, ARROW))
+        frames.append(self._frame(events.METRICS_LOGGED, run_id, columns["timestamp_ms"][0], data, content_type))
 
     def _halves(self, run_id: str, columns: dict[str, list[Any]], frames: list[bytes]) -> None:
         middle = len(columns["key"]) // 2
         self._columns(run_id, {name: values[:middle] for name, values in columns.items()}, frames)
         self._columns(run_id, {name: values[middle:] for name, values in columns.items()}, frames)
-
-
-def _array(name: str, values: list[Any]) -> pa.Array:
-    """A column as Arrow.
-
-    From buffers rather than by `pa.array`, which imports pandas at its first call: 0.3 s and 40 MB that a trainer has
-    not asked for. Raises OverflowError, TypeError, ValueError for what does not fit the column.
-    """
-    kind = points.REQUIRED.get(name) or points.OPTIONAL[name]
-    if kind == pa.float64():
-        return _from(kind, len(values), array("d", values))
-    if kind == pa.int64():
-        return _from(kind, len(values), array("q", values))
-    distinct = dict.fromkeys(values)
-    if len(values) < _PLAIN_MAX or len(distinct) * 2 > len(values):
-        return _strings(values)
-    codes = dict(zip(distinct, range(len(distinct)), strict=True))
-    indexes = _from(pa.int32(), len(values), array("i", map(codes.__getitem__, values)))
-    return pa.DictionaryArray.from_arrays(indexes, _strings(list(distinct)), safe=False)
-
-
-def _from(kind: pa.DataType, length: int, values: array[Any]) -> pa.Array:
-    return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(values)])
-
-
-def _strings(values: list[str]) -> pa.Array:
-    encoded = [value.encode() for value in values]
-    offsets = array("i", itertools.accumulate(map(len, encoded), initial=0))
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(values), buffers)

@@ -12,12 +12,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from headrace.ingest import events
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.sdk.artifacts import ArtifactShipper, Stage
 from headrace.sdk.buffer import ARTIFACT, EVENT, FLUSH, Buffer, Entry
+from headrace.sdk.encoder import Encoder
 from headrace.sdk.settings import Settings
 from headrace.sdk.shipper import Backoff, Shipper
 from headrace.sdk.spool import Spool, SpoolPosition, SpoolUnavailable
@@ -25,13 +25,12 @@ from headrace.sdk.sync import Adoption
 from headrace.sdk.transport import Transport, open_transport
 from headrace.sdk.version import VERSION
 
-if TYPE_CHECKING:
-    from headrace.sdk.encoder import Encoder
-
 logger = logging.getLogger("headrace")
 
 # Small enough that the encoder gives the interpreter back within milliseconds, large enough to compress well.
 CHUNK_ENTRIES = 50_000
+SPOOL_S = 2.0
+"""What the spool gets at the end at least, however short the exit timeout: what is not in it is lost."""
 
 importing = threading.Lock()
 """Held while a thread imports pyarrow or httpx: a fork in the middle would leave the child a half-made module."""
@@ -41,6 +40,17 @@ def _open(uri: str, settings: Settings) -> Transport:
     """The transport, with what it imports at its first use."""
     with importing:
         return open_transport(uri, settings)
+
+
+def _bring_arrow(encoder: Encoder) -> None:
+    """Import pyarrow, which takes up to a second, beside the spooler; points are packed without it until then."""
+    try:
+        with importing:
+            from headrace.sdk.arrow_columns import pack  # not on the caller's thread
+    except Exception:
+        logger.exception("pyarrow cannot be imported; points are sent as MessagePack")
+        return
+    encoder.pack = pack
 
 
 @dataclass(eq=False)
@@ -152,7 +162,8 @@ class Pipeline:
         if self._thread.ident is None:  # it could not be started any more: do its work here
             self._run()
         else:
-            self._thread.join(timeout_s + 0.5)  # it ends by itself at the deadline
+            # It ends by itself at the deadline; writing what was accepted may take a little longer than asked for.
+            self._thread.join(max(timeout_s, SPOOL_S) + 0.5)
         if self._thread.is_alive():
             return self._leave(stopped=False)
         if not self.settings.offline:
@@ -209,15 +220,8 @@ class Pipeline:
             self.buffer.started()
 
     def _run(self) -> None:
-        try:
-            with importing:
-                from headrace.sdk.encoder import (
-                    Encoder,  # brings pyarrow, which takes 0.2 s: not on the caller's thread
-                )
-            encoder = Encoder(self.writer, f"sdk/{socket.gethostname()}", self._actor)
-        except Exception:
-            logger.exception("headrace cannot encode events; nothing is logged")
-            return
+        encoder = Encoder(self.writer, f"sdk/{socket.gethostname()}", self._actor)
+        threading.Thread(target=_bring_arrow, args=(encoder,), name="headrace-import", daemon=True).start()
         while True:
             stopping = self._stopping.is_set()
             if not stopping:
