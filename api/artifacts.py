@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -40,6 +41,13 @@ async def log_stored(s: Services, path: str, stored: Stored) -> None:
         await s.tracking.command(run_id, logged)
 
 
+FILE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {200: {"description": "The file", "content": {"*/*": {"schema": {"type": "string"}}}}},
+}
+"""What a route that answers with a file tells of it."""
+
+
 @router.put("/api/headrace/v1/runs/{run_id}/artifacts/{path:path}", summary="Store an artifact of a run")
 async def put_run_artifact(request: Request, run_id: str, path: str) -> Response:
     """Store the body as the run's artifact `path`. Header `X-Headrace-Sha256`: its hash in hex, checked if given."""
@@ -55,7 +63,7 @@ async def put_run_artifact(request: Request, run_id: str, path: str) -> Response
     return Response(msgspec.json.encode({"size": stored.size, "sha256": stored.sha256}), media_type="application/json")
 
 
-@router.get("/api/headrace/v1/runs/{run_id}/artifacts/{path:path}", summary="Download an artifact of a run")
+@router.get("/api/headrace/v1/runs/{run_id}/artifacts/{path:path}", summary="Download an artifact of a run", **FILE)
 async def get_run_artifact(request: Request, run_id: str, path: str) -> Response:
     """The file, streamed; ranges are answered."""
     s = services(request)
@@ -63,10 +71,17 @@ async def get_run_artifact(request: Request, run_id: str, path: str) -> Response
     return await s.artifacts.response(store_path(run.artifact_uri, path), request.headers)
 
 
+@router.get("/get-artifact", summary="Download an artifact, by MLflow's old address")
+@router.get("/ajax-api/2.0/mlflow/get-artifact", include_in_schema=False)
+async def get_artifact(request: Request, path: str = "", run_uuid: str = "", run_id: str = "") -> Response:
+    """The file, as for a run's own address."""
+    return await get_run_artifact(request, run_id or run_uuid, path)
+
+
 def content_length(request: Request) -> int | None:
     """The length of a body, bytes, where the client says it."""
     said = request.headers.get("content-length", "")
-    return int(said) if said.isdigit() else None
+    return int(said) if re.fullmatch("[0-9]{1,18}", said) else None
 
 
 async def _proxy_put(request: Request, path: str) -> Response:
@@ -112,7 +127,7 @@ for _prefix in ("/api/2.0", "/ajax-api/2.0"):
     _one = f"{_base}/artifacts/{{path:path}}"
     router.add_api_route(f"{_base}/artifacts", _proxy_list, methods=["GET"], include_in_schema=_shown, summary="List")
     router.add_api_route(_one, _proxy_put, methods=["PUT"], include_in_schema=_shown, summary="Upload")
-    router.add_api_route(_one, _proxy_get, methods=["GET"], include_in_schema=_shown, summary="Download")
+    router.add_api_route(_one, _proxy_get, methods=["GET"], include_in_schema=_shown, summary="Download", **FILE)
     router.add_api_route(_one, _proxy_delete, methods=["DELETE"], include_in_schema=_shown, summary="Delete")
     _from = f"{_base}/presigned/{{path:path}}"
     router.add_api_route(_from, _proxy_presigned, methods=["GET"], include_in_schema=_shown, summary="Presigned URL")

@@ -45,7 +45,7 @@ _HASH_BYTES = 1024 * 1024
 _AT_ONCE = 2
 _URL_FOR = timedelta(hours=1)
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class ObjectStore:
@@ -352,6 +352,7 @@ def _said(error: Exception) -> str:
     where = re.search(r"https?://[^/\s]+", line)
     said = line.rsplit(" - ", 1)[-1].strip()
     for sign, words in (
+        ("169.254.169.254", "no credentials in the environment, and the machine has no role"),
         ("ConnectionRefused", "connection refused"),
         ("dns error", "its name is not known"),
         ("TimedOut", "it did not answer in time"),
