@@ -6,19 +6,20 @@ from importlib.metadata import version
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from headrace.api.services import services
 
 router = APIRouter(tags=["server"])
 VERSION = version("headrace")
 
 
-@router.get("/health", summary="Is it up")
+@router.get("/health", summary="Is it up", response_class=PlainTextResponse)
 async def health() -> Response:
     """200 and `OK` as long as the server answers."""
     return Response("OK", media_type="text/plain")
 
 
-@router.get("/version", summary="Version")
+@router.get("/version", summary="Version", response_class=PlainTextResponse)
 async def get_version() -> Response:
     """The server's version as plain text."""
     return Response(VERSION, media_type="text/plain")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from headrace.api.services import Services, services
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -94,7 +95,7 @@ class Measured:
                 telemetry.requests.labels(scope["method"], path, str(status)).observe(time.perf_counter() - started)
 
 
-@router.get("/metrics", summary="Prometheus metrics")
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """In Prometheus' text format."""
     telemetry: Telemetry = request.app.state.telemetry
