@@ -71,7 +71,7 @@ async def get_run_artifact(request: Request, run_id: str, path: str) -> Response
     return await s.artifacts.response(store_path(run.artifact_uri, path), request.headers)
 
 
-@router.get("/get-artifact", summary="Download an artifact, by MLflow's old address")
+@router.get("/get-artifact", summary="Download an artifact, by MLflow's old address", **FILE)
 @router.get("/ajax-api/2.0/mlflow/get-artifact", include_in_schema=False)
 async def get_artifact(request: Request, path: str = "", run_uuid: str = "", run_id: str = "") -> Response:
     """The file, as for a run's own address."""
