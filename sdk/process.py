@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from headrace.sdk import environment, pipeline
+from headrace.sdk import environment, pipeline, transport
 from headrace.sdk.buffer import Buffer
 from headrace.sdk.pipeline import Pipeline
 from headrace.sdk.settings import Settings, resolve, with_changes
@@ -107,14 +107,17 @@ class Process:
         """Let no thread be in the middle of what the child will find."""
         pipeline.importing.acquire()
         self._lock.acquire()
+        transport.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
+        transport.after_fork()
         self._lock.release()
         pipeline.importing.release()
 
     def after_fork_in_child(self) -> None:
         """Start afresh: what the parent has not sent is the parent's, and so are its spool, lock and connections."""
+        transport.after_fork()
         pipeline.importing = threading.Lock()
         self._lock = threading.RLock()
         for one in self.pipelines():

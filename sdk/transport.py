@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import os
+import threading
+import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote, urlsplit
@@ -170,24 +173,27 @@ class HttpTransport:
 
 
 class FolderTransport:
-    """A local data folder with no server: straight to its log, artifacts beside it."""
+    """A local data folder with no server: straight to its log, artifacts beside it.
+
+    No connection to the log is open while the process forks: SQLite keeps, for each file, what locks the process holds,
+    and a child that inherits that would believe it holds its parent's.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        try:
-            self._log = SqliteLog(folder / "log.db")
-        except LogError as error:
-            raise Unavailable(str(error)) from error
+        self._lock = threading.Lock()
+        self._log: SqliteLog | None = None
+        with self._opened():
+            pass
+        _folders.add(self)
         self._experiment_of: dict[str, str] = {}
         self._scanned = 0
 
     def send(self, frames: bytes, items: Sequence[Envelope | Malformed]) -> Receipt:
         good = [item for item in items if isinstance(item, Envelope)]
         bad = [(index, str(item)) for index, item in enumerate(items) if not isinstance(item, Envelope)]
-        try:
-            self._log.append(good)
-        except LogError as error:
-            raise Unavailable(str(error)) from error
+        with self._opened() as log:
+            log.append(good)
         return Receipt(len(good), bad)
 
     def put_artifact(self, artifact: Artifact, file: Path) -> None:
@@ -216,22 +222,44 @@ class FolderTransport:
             f"artifact:{artifact.file}", "headrace.run.artifact-logged", "sdk/folder",
             artifact.run_id, int(target.stat().st_mtime_ns // 1_000_000), encode_event(event),
         )  # fmt: skip
-        try:
-            self._log.append([envelope])
-        except LogError as error:
-            raise Unavailable(str(error)) from error
+        with self._opened() as log:
+            log.append([envelope])
 
     def close(self) -> None:
-        self._log.close()
+        with self._lock:
+            self._let_go()
+
+    def before_fork(self) -> None:
+        """Wait for what is under way, close the log, and begin nothing until after_fork."""
+        self._lock.acquire()
+        self._let_go()
+
+    def after_fork(self) -> None:
+        """Go on; in the child, too, the lock is free again."""
+        self._lock.release()
+
+    def _let_go(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[SqliteLog]:
+        """The log, for one thread at a time. Raises Unavailable."""
+        with self._lock:
+            try:
+                if self._log is None:
+                    self._log = SqliteLog(self._folder / "log.db")
+                yield self._log
+            except LogError as error:
+                raise Unavailable(str(error)) from error
 
     def _find_experiment(self, run_id: str) -> str:
         """The experiment of a run of which this process only knows the id."""
         partition = Partition(RUNS, 0)
         while run_id not in self._experiment_of:
-            try:
-                records = self._log.read(partition, self._scanned, 10_000, 64 * 1024**2)
-            except LogError as error:
-                raise Unavailable(str(error)) from error
+            with self._opened() as log:
+                records = log.read(partition, self._scanned, 10_000, 64 * 1024**2)
             if not records:
                 return DEFAULT_EXPERIMENT_ID
             for record in records:
@@ -244,6 +272,21 @@ class FolderTransport:
                     assert isinstance(event, events.RunCreated)
                     self._experiment_of.setdefault(record.envelope.subject, event.experiment_id)
         return self._experiment_of[run_id]
+
+
+_folders: weakref.WeakSet[FolderTransport] = weakref.WeakSet()
+
+
+def before_fork() -> None:
+    """Let no folder's log be open in a child."""
+    for folder in list(_folders):
+        folder.before_fork()
+
+
+def after_fork() -> None:
+    """Go on, in the parent and in the child."""
+    for folder in list(_folders):
+        folder.after_fork()
 
 
 def sha256_of(file: Path) -> str:
