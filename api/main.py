@@ -87,7 +87,7 @@ class _WithoutPandas:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain and stop. Takes the process over. Raises CannotStart."""
-    sys.meta_path.insert(0, _WithoutPandas)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _WithoutPandas)
     # Requests and folds share the interpreter; the default of 5 ms is longer than most requests take.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with owned(settings.data_dir), listen(settings) as bound:

@@ -38,7 +38,7 @@ def load(**given: Any) -> Settings:
             value = os.environ[variable]
         if value is None:
             continue
-        kind = type(field.default)
+        kind: Any = type(field.default)
         try:
             values[field.name] = kind(value)
         except ValueError:

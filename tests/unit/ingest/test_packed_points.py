@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from headrace.ingest import packed_points, points
 from headrace.ingest.codec import Malformed
 
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "key": ["a", "ü/b"],
     "step": [-(2**63), 2**63 - 1],
     "timestamp_ms": [0, 1_700_000_000_000],
