@@ -56,7 +56,7 @@ def test_an_insert_is_all_or_nothing(views: Views) -> None:
 
 
 def test_parameters_are_values_and_never_sql(views: Views) -> None:
-    hostile = "it's \\ \"{x:String}\" \t\n %_ é`; DROP TABLE runs"
+    hostile = 'it\'s \\ "{x:String}" \t\n %_ é`; DROP TABLE runs'
     parameters = {"text": hostile, "list": [hostile, ""], "number": 2**64 - 1}
     sql = "SELECT {text:String}, {list:Array(String)}, {number:UInt64}"
     [row] = views.rows(sql, parameters)

@@ -54,7 +54,11 @@ run = client.get_run(parent.info.run_id)
 assert run.info.status == "FINISHED" and run.info.run_name == "parent" and run.info.end_time >= run.info.start_time
 assert run.data.params == {"lr": "0.1", "layers": "[1, 2]"}
 assert run.data.metrics["loss"] == 0.05 and run.data.metrics["acc"] == 0.5
-assert math.isnan(run.data.metrics["nan"]) and run.data.metrics["inf"] == math.inf and run.data.metrics["minus"] == -math.inf
+assert (
+    math.isnan(run.data.metrics["nan"])
+    and run.data.metrics["inf"] == math.inf
+    and run.data.metrics["minus"] == -math.inf
+)
 assert run.data.tags["stage"] == "done" and run.data.tags["mlflow.note.content"] == "the *outer* run"
 assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
 assert run.inputs.dataset_inputs[0].tags[0].value == "training"
@@ -76,7 +80,9 @@ assert [e.name for e in client.search_experiments(filter_string="name LIKE 'whol
 
 listed = sorted(f.path for f in client.list_artifacts(parent.info.run_id))
 assert listed == ["conf", "files", "images", "notes", "plots", "tables"], listed
-assert [(f.path, f.file_size) for f in client.list_artifacts(parent.info.run_id, "files/deep/er")] == [("files/deep/er/f.bin", 25600)]
+assert [(f.path, f.file_size) for f in client.list_artifacts(parent.info.run_id, "files/deep/er")] == [
+    ("files/deep/er/f.bin", 25600)
+]
 local = mlflow.artifacts.download_artifacts(run_id=parent.info.run_id, artifact_path="files")
 assert (pathlib.Path(local) / "deep" / "er" / "f.bin").read_bytes() == bytes(range(256)) * 100
 assert mlflow.artifacts.load_text(f"runs:/{parent.info.run_id}/notes/hello.txt") == "hello\nwörld"
@@ -92,8 +98,16 @@ try:
     raise AssertionError("a changed param was taken")
 except MlflowException as error:
     assert error.error_code == "INVALID_PARAMETER_VALUE", error
-assert "half" not in client.get_run(parent.info.run_id).data.metrics and "half" not in client.get_run(parent.info.run_id).data.tags
-for bad, code in ((lambda: client.get_run("0" * 32), "RESOURCE_DOES_NOT_EXIST"), (lambda: client.create_experiment("Default"), "RESOURCE_ALREADY_EXISTS"), (lambda: client.search_runs(["0"], "metrics.a = 'x'"), "INVALID_PARAMETER_VALUE"), (lambda: client.get_experiment("987654321"), "RESOURCE_DOES_NOT_EXIST")):
+assert (
+    "half" not in client.get_run(parent.info.run_id).data.metrics
+    and "half" not in client.get_run(parent.info.run_id).data.tags
+)
+for bad, code in (
+    (lambda: client.get_run("0" * 32), "RESOURCE_DOES_NOT_EXIST"),
+    (lambda: client.create_experiment("Default"), "RESOURCE_ALREADY_EXISTS"),
+    (lambda: client.search_runs(["0"], "metrics.a = 'x'"), "INVALID_PARAMETER_VALUE"),
+    (lambda: client.get_experiment("987654321"), "RESOURCE_DOES_NOT_EXIST"),
+):
     try:
         bad()
         raise AssertionError(code)
