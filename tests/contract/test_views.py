@@ -96,7 +96,7 @@ def test_whatever_is_wrong_with_a_query_is_ViewsUnavailable(views: Views, sql: s
 
 
 def test_a_query_is_bounded_in_memory_and_the_next_one_works(views: Views) -> None:
-    with pytest.raises(ViewsUnavailable, match="(?i)memory"):
+    with pytest.raises(ViewsUnavailable, match=r"(?i)memory"):
         views.rows("SELECT length(groupArray(number)) FROM numbers(300000000) SETTINGS max_memory_usage = 100000000")
     assert views.rows("SELECT 1") == [(1,)]
 
