@@ -70,7 +70,7 @@ def create_app(
         appender.start()
         await feed.start()
         await tracking.folded(REGISTRY)
-        if not engine.registry.by_name:
+        if limits.DEFAULT_EXPERIMENT_ID not in engine.registry.experiments:
             default = events.ExperimentCreated(limits.DEFAULT_EXPERIMENT_NAME, if_absent=True)
             await tracking.command(limits.DEFAULT_EXPERIMENT_ID, default)
         watchdog = asyncio.create_task(Watchdog(engine, appender, clock, settings.heartbeat_misses).run())
