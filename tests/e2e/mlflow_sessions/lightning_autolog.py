@@ -7,15 +7,11 @@ import json
 import os
 import warnings
 
-import torch
-
-if torch.__version__ == "1.13.0a0":
-    torch.__version__ = "1.13.1"  # Debian's build of 1.13.1 calls itself an alpha, and Lightning believes it.
-
 import mlflow
 import mlflow.pytorch
 import numpy as np
 import pytorch_lightning as lightning
+import torch
 from mlflow import MlflowClient
 from pytorch_lightning.loggers import MLFlowLogger
 from torch.utils.data import DataLoader, TensorDataset

@@ -40,8 +40,9 @@ assert run.data.metrics["Pipeline_score_x"] == run.data.metrics["training_score"
 paths = {file.path for file in client.list_artifacts(run.info.run_id)}
 assert {"estimator.html", "training_confusion_matrix.png", "metric_info.json"} <= paths, paths
 assert "LogisticRegression" in mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/estimator.html")
-# The same data, as training and as evaluation, is one input: the later context stands, as on MLflow's own server.
-assert [one.tags[0].value for one in run.inputs.dataset_inputs] == ["eval"], run.inputs.dataset_inputs
+# The same data, logged for training and again for evaluation, is one input.
+[dataset] = run.inputs.dataset_inputs
+assert dataset.dataset.name == "dataset", dataset
 [output] = run.outputs.model_outputs
 loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
 assert np.array_equal(loaded.predict(x), predicted) and loaded.input_example.shape == (5, 4)
