@@ -168,8 +168,10 @@ def _attributes(run: RunState, event: e.AttributesLogged) -> dict[str, Any] | st
 
 
 def _merged_inputs(before: e.InputsLogged, event: e.InputsLogged) -> e.InputsLogged:
-    """A data set is itself by name and digest; logging it again replaces its tags."""
-    datasets = {(d.dataset.name, d.dataset.digest): d for d in (*before.datasets, *event.datasets)}
+    """A data set is itself by name and digest, and keeps the tags it was first logged with, as in MLflow."""
+    datasets: dict[tuple[str, str], e.DatasetInput] = {}
+    for item in (*before.datasets, *event.datasets):
+        datasets.setdefault((item.dataset.name, item.dataset.digest), item)
     models = {model.model_id: model for model in (*before.models, *event.models)}
     return e.InputsLogged(list(datasets.values()), list(models.values()))
 
