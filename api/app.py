@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from headrace.api import apidocs, artifacts, errors, gateway, health, live, multipart, page, series, telemetry
 from headrace.api.appender import Appender
 from headrace.api.body import BodyLimit
+from headrace.api.direct import Direct
 from headrace.api.errors import HANDLERS
 from headrace.api.live import Live
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
@@ -96,6 +97,7 @@ def create_app(
         app.include_router(router)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.add_middleware(Direct, table=wire.EXACT)
     app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
     app.add_middleware(telemetry.Measured)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -280,14 +280,17 @@ def _points(metrics: list[Metric], path: str) -> dict[str, list[Any]]:
         "timestamp_ms": [m.timestamp for m in metrics],
         "value": [m.value for m in metrics],
     }
+    for key in set(columns["key"]):
+        validate.check_key(key, "metric", f"{path.format(columns['key'].index(key))}key")
     for column, name, check in (
-        ("key", "key", lambda key, where: validate.check_key(key, "metric", where)),
         ("timestamp_ms", "timestamp", validate.check_timestamp),
         ("step", "step", validate.check_step),
     ):
         values = columns[column]
-        for value in set(values):
-            check(value, f"{path.format(values.index(value))}{name}")
+        # All lie between these two; the place is looked for only where there is a fault to tell.
+        for value in (min(values), max(values)):
+            if not 0 <= value <= limits.INT64_MAX:
+                check(value, f"{path.format(values.index(value))}{name}")
     for name in OPTIONAL:
         if any(getattr(m, name) for m in metrics):
             columns[name] = [getattr(m, name) for m in metrics]

@@ -171,6 +171,8 @@ def add(
             operation_id=f"{prefix}{path}:{method}".strip("/").replace("/", "-"),
             openapi_extra=_schema(method, path, kind),
         )
+        if "{" not in path:
+            EXACT[method, f"{prefix}{path}"] = endpoint
 
 
 def _schema(method: str, path: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -188,6 +190,9 @@ def _schema(method: str, path: str, kind: type[msgspec.Struct]) -> dict[str, Any
         return {"parameters": where}
     return {"parameters": where, "requestBody": {"content": {"application/json": {"schema": schema}}}}
 
+
+EXACT: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {}
+"""The endpoints without path parameters, by method and path."""
 
 COMPONENTS: dict[str, Any] = {}
 """Schemas that the routes refer to, for the OpenAPI document."""
