@@ -12,6 +12,9 @@ from fastapi import Request, Response
 from headrace.api.errors import HANDLERS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+_EXPECTED = {kind: handler for kind, handler in HANDLERS.items() if kind is not Exception}
+"""Errors that are answers. A fault of ours goes on to the framework, which logs it."""
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -42,8 +45,8 @@ class Direct:
         try:
             response = await endpoint(request)
         except Exception as error:
-            handler = next((HANDLERS[kind] for kind in type(error).__mro__[:-2] if kind in HANDLERS), None)
-            if handler is None or type(error) is Exception:
+            handler = next((_EXPECTED[kind] for kind in type(error).__mro__ if kind in _EXPECTED), None)
+            if handler is None:
                 raise
             response = await handler(request, error)
         await response(scope, receive, send)
