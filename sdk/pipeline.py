@@ -275,6 +275,7 @@ class Pipeline:
             end = self.spool.append(frames)
         except SpoolUnavailable as error:
             self._retry_at_s = time.monotonic() + self._backoff.pause_s()
+            self.buffer.moving = False
             self.shipper.spooled()  # there may be a segment to free that ended because the disk is full
             if not self._warned_spool:
                 self._warned_spool = True
@@ -283,6 +284,7 @@ class Pipeline:
                 )
             return False
         self._backoff.reset()
+        self.buffer.moving = True
         self._warned_spool = False
         self.events_spooled += count
         for mark in marks:

@@ -75,3 +75,31 @@ def test_threads_lose_nothing() -> None:
     for thread in threads:
         thread.join()
     assert taken + len(buffer.drain(10**6)) == 16_000
+
+
+def test_a_caller_that_outruns_its_consumer_loses_nothing() -> None:
+    buffer = buffer_of(20_000)
+    done = threading.Event()
+    taken: list[float] = []
+
+    def consume() -> None:
+        while not done.is_set() or buffer.entries:
+            for entry in buffer.drain(1_000):
+                # More work than an append, and it holds the interpreter as an encoder does.
+                taken.append(sum(float(digit) for digit in str(entry[4])))
+
+    consumer = threading.Thread(target=consume)
+    consumer.start()
+    for value in range(100_000):
+        put(buffer, value)
+    done.set()
+    consumer.join()
+    assert (buffer.dropped, len(taken)) == (0, 100_000)
+
+
+def test_nobody_waits_for_a_consumer_that_cannot_go_on() -> None:
+    buffer = buffer_of(10)
+    buffer.moving = False
+    for value in range(12):
+        put(buffer, value)
+    assert (len(buffer.entries), buffer.dropped) == (10, 2)
