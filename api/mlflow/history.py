@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from itertools import repeat
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter
 from headrace.api import search
 from headrace.api.errors import invalid
@@ -97,10 +100,10 @@ async def get(s: Services, asked: GetHistory) -> dict[str, Any]:
     if limit is not None:
         sql += "LIMIT {limit:UInt64} OFFSET {start:UInt64}"
         parameters |= {"limit": limit + 1, "start": start}
-    rows = await run_in_threadpool(s.views.rows, sql, parameters)
-    more = limit is not None and len(rows) > limit
+    points = await run_in_threadpool(_points, s, sql, parameters)
+    more = limit is not None and len(points) > limit
     return present(
-        metrics=[_metric(key, row) for row in (rows[:limit] if more else rows)],
+        metrics=points[:limit] if more else points,
         next_page_token=search.encode_page_token(start + (limit or 0)) if more else None,
     )
 
@@ -116,14 +119,13 @@ async def get_bulk(s: Services, asked: GetHistoryBulk) -> dict[str, Any]:
             f" Received {len(asked.run_id)} run_ids."
         )
     await s.tracking.caught_up()
-    metrics: list[dict[str, Any]] = []
+    metrics: list[_Point] = []
     for run_id in asked.run_id:
         left = min(asked.max_results, PAGE_MAX) - len(metrics)
         if left <= 0:
             break
         parameters = {"run_id": run_id, "key": key, "limit": left}
-        rows = await run_in_threadpool(s.views.rows, f"{POINTS} LIMIT {{limit:UInt64}}", parameters)
-        metrics += [{**_metric(key, row), "run_id": run_id} for row in rows]
+        metrics += await run_in_threadpool(_points, s, f"{POINTS} LIMIT {{limit:UInt64}}", parameters, run_id)
     return present(metrics=metrics)
 
 
@@ -156,9 +158,24 @@ async def get_interval(s: Services, asked: GetHistoryInterval) -> dict[str, Any]
     )
 
 
-def _metric(key: str, row: tuple[Any, ...]) -> dict[str, Any]:
-    step, timestamp_ms, value, *_ = row
-    return {"key": key, "value": number(value), "timestamp": timestamp_ms, "step": step}
+class _Point(msgspec.Struct, omit_defaults=True):
+    """MLflow's Metric; a struct, since a history has many."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+    run_id: str | None = None
+
+
+def _points(s: Services, sql: str, parameters: dict[str, Any], run_id: str | None = None) -> list[_Point]:
+    """The rows of POINTS."""
+    table = s.views.arrow(sql, parameters)
+    values: list[float | str] = table.column("value").to_pylist()
+    if not all(map(math.isfinite, values)):  # type: ignore[arg-type]
+        values = [number(value) for value in values]  # type: ignore[arg-type]
+    times, steps = table.column("timestamp_ms").to_pylist(), table.column("step").to_pylist()
+    return list(map(_Point, repeat(parameters["key"]), values, times, steps, repeat(run_id)))
 
 
 add(router, "GET", "/metrics/get-history", GetHistory, get, "Get a metric's history")
