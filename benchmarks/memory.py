@@ -11,6 +11,7 @@ from benchmarks.peers import NotInstalled
 from benchmarks.processes import MemoryWatch, Server, ours, wait_s
 
 RUNS = 100
+POINTS = 10_000_000
 TRAINERS = 2
 MAKERS: tuple[Callable[[Path], Server], ...] = (processes.headrace, processes.fasttrackml, processes.mlflow)
 
@@ -52,7 +53,7 @@ def start(folder: Path, rounds: int, quick: bool, say: Callable[[str], None]) ->
 
 def flood(folder: Path, quick: bool, say: Callable[[str], None]) -> Table:
     """Ten million points of a hundred runs from trainers flat out."""
-    points = 100_000 if quick else 10_000_000
+    points = 100_000 if quick else POINTS
     say(f"memory: {points:,} points of {RUNS} runs")
     table = Table(
         f"Our server's memory while {points:,} points of {RUNS} runs flow in from {TRAINERS} trainers, flat out",
