@@ -86,11 +86,7 @@ async def get_by_name(s: Services, asked: ExperimentName) -> dict[str, Any]:
 
 async def search_experiments(s: Services, asked: SearchExperiments) -> dict[str, Any]:
     """Experiments by filter, in order, a page at a time."""
-    if not 1 <= asked.max_results <= PAGE_MAX:
-        raise invalid(
-            f"Invalid value {asked.max_results} for parameter 'max_results' supplied: It must be at least 1 and at most"
-            f" {PAGE_MAX}"
-        )
+    validate.check_page(asked.max_results, PAGE_MAX)
     view = check_view(asked.view_type)
     expression = parse(asked.filter, "experiments")
     order = parse_order_by(asked.order_by, "experiments")

@@ -213,11 +213,7 @@ async def delete_tag(s: Services, asked: DeleteTag) -> dict[str, Any]:
 
 async def search_runs(s: Services, asked: SearchRuns) -> dict[str, Any]:
     """Runs of experiments by filter, in order, a page at a time."""
-    if not 1 <= asked.max_results <= PAGE_MAX:
-        raise invalid(
-            f"Invalid value {asked.max_results} for parameter 'max_results' supplied: It must be at least 1 and at most"
-            f" {PAGE_MAX}"
-        )
+    validate.check_page(asked.max_results, PAGE_MAX)
     view = check_view(asked.run_view_type)
     expression = parse(asked.filter, "runs")
     order = parse_order_by(asked.order_by, "runs")

@@ -79,6 +79,15 @@ def check_count(count: int, most: int, what: str) -> None:
         )
 
 
+def check_page(max_results: int, most: int) -> None:
+    """How many results a page may hold."""
+    if not 1 <= max_results <= most:
+        raise invalid(
+            f"Invalid value {max_results} for parameter 'max_results' supplied:"
+            f" It must be at least 1 and at most {most}"
+        )
+
+
 def cut_param(value: str) -> str:
     """A param's value, cut as MLflow's server cuts it."""
     return value[: limits.PARAM_VALUE_CHARS_MAX]
