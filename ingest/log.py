@@ -32,7 +32,7 @@ class Record(NamedTuple):
 
 
 class LogError(Exception):
-    """The log could not do what was asked; nothing of the batch was appended."""
+    """The log could not do what was asked."""
 
 
 class LogUnavailable(LogError):
@@ -43,13 +43,29 @@ Offsets = Mapping[Partition, int]
 """Offsets to read next, a partition. A partition that is missing stands at 0."""
 
 
+class Follower(Protocol):
+    """Records of some partitions as they come, in order within each. For one thread."""
+
+    def poll(self, records_max: int, bytes_max: int, timeout_s: float) -> list[Record]:
+        """The next records of one partition, bounded as in Log.read; empty when none came within timeout_s.
+
+        Raises LogUnavailable; asked again, it goes on where it was.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
 class Log(Protocol):
     """Appends batches, reads from an offset, tells how far it goes. Safe to share between threads and processes."""
 
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
-        """Append a batch; when it returns, the batch is on disk and survives a crash. All of it or nothing.
+        """Append a batch; when it returns, the batch is on disk and survives a crash.
 
-        Returns each envelope's position, in the order given. Raises LogUnavailable.
+        Returns each envelope's position, in the order given. Raises LogUnavailable; then a log in one file holds nothing
+        of the batch, and Kafka may hold some of it: what has a writer and sequence can be sent again.
         """
         ...
 
@@ -71,6 +87,10 @@ class Log(Protocol):
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
         """Wait until some partition goes further than `beyond`; False when timeout_s has passed first."""
+        ...
+
+    def follow(self, offsets: Offsets) -> Follower:
+        """Follow the partitions that offsets names, each from its offset on. Close it before the log."""
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import LogError, Offsets, Partition, Position, Record
+from headrace.ingest.polling import PollingFollower
 from headrace.ingest.topics import TOPICS, topic_of
 
 
@@ -54,6 +55,9 @@ class MemoryLog:
             return self._appended.wait_for(
                 lambda: any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()), timeout_s
             )
+
+    def follow(self, offsets: Offsets) -> PollingFollower:
+        return PollingFollower(self, offsets)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -12,6 +12,7 @@ from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.codec import Malformed, decode_envelope, encode_attributes, unreadable
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
+from headrace.ingest.polling import PollingFollower
 from headrace.ingest.topics import TOPICS, topic_of
 
 SCHEMA_VERSION = 1
@@ -184,6 +185,9 @@ class SqliteLog:
             with self._appended:
                 if self._appends == appends:
                     self._appended.wait(min(left, _TAIL_INTERVAL_S))
+
+    def follow(self, offsets: Offsets) -> PollingFollower:
+        return PollingFollower(self, offsets)
 
     def close(self) -> None:
         with self._write_lock, self._read_lock, self._tail_lock:
