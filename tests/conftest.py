@@ -14,6 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.kafka_broker import KafkaBroker, Missing
+from tests.missing import report
+
 
 @dataclass
 class S3Server:
@@ -88,6 +91,30 @@ def s3(new_s3: Callable[..., Any]) -> S3Server:
     """An S3 server for the whole session."""
     server: S3Server = new_s3()
     return server
+
+
+@pytest.fixture(scope="session")
+def new_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., KafkaBroker]]:
+    """Starts brokers: `new_kafka(**server_properties)`, by Kafka's names; all are ended with the session."""
+    started: list[KafkaBroker] = []
+
+    def start(**properties: str) -> KafkaBroker:
+        started.append(KafkaBroker(tmp_path_factory.mktemp("kafka"), properties))
+        try:
+            return started[-1].start()
+        except Missing as missing:
+            report(str(missing))
+            raise
+
+    yield start
+    for broker in started:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def kafka(new_kafka: Callable[..., KafkaBroker]) -> KafkaBroker:
+    """A broker for the whole session. Tests share it: each takes a url() of its own, and none kills it."""
+    return new_kafka()
 
 
 def _environ(changes: dict[str, str]) -> dict[str, str]:
