@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from headrace.ingest import codec
@@ -41,12 +42,15 @@ class EntityFold:
         dead_letters: DeadLetters,
         counters: Counters,
         beating: dict[str, tuple[int, float]],
+        stored: Callable[[Record], Outcome] = lambda _: Outcome(DUPLICATE),
     ) -> None:
+        """stored: asked for the outcome of a record without a writer that a state from the views holds already."""
         self.registry = Registry()
         self.states = states
         self.beating = beating
         self._dead_letters = dead_letters
         self._counters = counters
+        self._stored = stored
 
     def fold(self, partition: Partition, records: list[Record]) -> EntityBatch:
         """Fold records of one partition, in order. Raises ViewsUnavailable, before anything was folded."""
@@ -95,7 +99,11 @@ class EntityFold:
     def _apply(self, record: Record, event: Event | None) -> Outcome:
         if record.position.topic == REGISTRY:
             return self.registry.apply(record, event)
-        state, outcome = runs.apply(self.states.cached(record.envelope.subject), record, event)
+        before = self.states.cached(record.envelope.subject)
+        if before is not None and record.position.offset <= before.offset:
+            # The views were ahead of this fold when the state was read from them.
+            return Outcome(DUPLICATE) if record.envelope.writer else self._stored(record)
+        state, outcome = runs.apply(before, record, event)
         if outcome.kind != DUPLICATE:
             self.states.put(state)
             self._follow_heartbeat(state)

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 from headrace.ingest import codec, points
 from headrace.ingest.events import METRICS_LOGGED, EventRejected
-from headrace.ingest.log import Record
+from headrace.ingest.log import Partition, Record
 from headrace.processors import metrics
+from headrace.processors.checkpoint import Checkpoints
 from headrace.processors.counters import Counters
 from headrace.processors.dead_letters import DeadLetters
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import APPLIED, DUPLICATE, REJECTED, SKIPPED, Outcome, sequence_outcome
 from headrace.processors.states import MetricStates
+from headrace.processors.views import Views
 
 POINTS_MAX = 100_000
 """A batch ends with the record that reaches this many points, so that no batch is large and none waits long."""
@@ -69,6 +71,21 @@ class MetricFold:
         for run_id, key, summary in metrics.summaries(rows):
             changed[run_id, key] = self.states.merge(run_id, key, summary)
         return changed
+
+    def recover(self, views: Views, partition: Partition, at: Checkpoints) -> dict[tuple[str, str], Summary]:
+        """Summaries of the points of a partition that were stored when a crash kept their summaries from it."""
+        first = at.metric_summary.get(partition, 0)
+        if first >= at.metrics.get(partition, 0):
+            return {}
+        table = views.arrow(
+            f"SELECT {', '.join(metrics.SCHEMA.names)} FROM metrics"
+            " WHERE partition = {partition:UInt16} AND offset >= {first:UInt64}"
+            " ORDER BY run_id, key, step, timestamp_ms, isNaN(value), value, offset, item",
+            {"partition": partition.partition, "first": first},
+        )
+        rows = metrics.encoded(table)
+        self.states.load(rows.column("run_id").unique().to_pylist())
+        return self.summarize(rows)
 
     def _points(self, record: Record) -> tuple[pa.Table | None, Outcome]:
         """The points of one record, if they are new and can be read."""

@@ -110,3 +110,17 @@ CREATE TABLE IF NOT EXISTS metric_summary
 ENGINE = ReplacingMergeTree(offset)
 ORDER BY (run_id, key)
 ;
+
+-- Who stores a partition: the holder of its highest (epoch, owner). Inserts of others are refused (ownership.py).
+-- owner is a token of one claim of one process; what the views hold says how far each partition has come, not this.
+CREATE TABLE IF NOT EXISTS owners
+(
+    topic      LowCardinality(String),
+    partition  UInt16,
+    owner      String,
+    epoch      UInt64,
+    claimed_ms Int64
+)
+ENGINE = MergeTree
+ORDER BY (topic, partition)
+;

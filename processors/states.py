@@ -14,6 +14,8 @@ from headrace.processors.views import Views
 
 RUNS_MAX = 20_000
 SUMMARIES_MAX = 500_000
+RUNS_OF_PARTITION_MAX = 5_000
+SUMMARIES_OF_PARTITION_MAX = 100_000
 
 Unsaved = Callable[[], Collection[str]]
 """Asks which runs have something that the views do not hold yet, and which must therefore not be forgotten."""
@@ -37,15 +39,21 @@ def _split(
     return found, cold
 
 
+def _of(partition: int | None) -> str:
+    return "" if partition is None else f" WHERE partition = {partition:d}"
+
+
 class RunStates:
     """The newest state of each run that was touched lately. One thread folds; any thread may read."""
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Views, partition: int | None = None) -> None:
+        """partition: for the runs of one partition only, which are not loaded before they are touched."""
         self._views = views
         self._cached: OrderedDict[str, RunState] = OrderedDict()
         self._by_experiment: dict[str, dict[str, RunState]] = {}
-        self._known = {row[0] for row in views.rows("SELECT DISTINCT run_id FROM runs")}
-        if len(self._known) <= RUNS_MAX:
+        self._max = RUNS_MAX if partition is None else RUNS_OF_PARTITION_MAX
+        self._known = {row[0] for row in views.rows(f"SELECT DISTINCT run_id FROM runs{_of(partition)}")}
+        if partition is None and len(self._known) <= RUNS_MAX:
             self.load(self._known)
 
     def __contains__(self, run_id: str) -> bool:
@@ -93,10 +101,10 @@ class RunStates:
 
     def evict(self, unsaved: Unsaved) -> None:
         """Forget the longest untouched beyond RUNS_MAX. By the folding thread only, once a batch is handed over."""
-        if len(self._cached) <= RUNS_MAX:
+        if len(self._cached) <= self._max:
             return
         kept = unsaved()
-        while len(self._cached) > RUNS_MAX and (oldest := next(iter(self._cached))) not in kept:
+        while len(self._cached) > self._max and (oldest := next(iter(self._cached))) not in kept:
             state = self._cached.pop(oldest)
             del self._by_experiment[state.experiment_id][oldest]
 
@@ -110,15 +118,17 @@ class RunStates:
 class MetricStates:
     """Summaries and writers of the runs that were touched lately. One thread folds; any thread may read summaries."""
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Views, partition: int | None = None) -> None:
+        """partition: for the runs of one partition only, which are not loaded before they are touched."""
         self._views = views
         self._cached: OrderedDict[str, dict[str, Summary]] = OrderedDict()
         self._writers: dict[str, dict[str, int]] = {}
+        self._max = SUMMARIES_MAX if partition is None else SUMMARIES_OF_PARTITION_MAX
         # Grouped as the table's projection is, so that it is answered from that, without reading points.
-        self._known = {row[0] for row in views.rows("SELECT run_id FROM metrics GROUP BY partition, run_id, writer")}
+        known = f"SELECT run_id FROM metrics{_of(partition)} GROUP BY partition, run_id, writer"
+        self._known = {row[0] for row in views.rows(known)}
         self._size = 0
-        [(stored,)] = views.rows("SELECT count() FROM metric_summary")
-        if stored <= SUMMARIES_MAX:
+        if partition is None and views.rows("SELECT count() FROM metric_summary")[0][0] <= SUMMARIES_MAX:
             self.load(self._known)
 
     @property
@@ -179,10 +189,10 @@ class MetricStates:
 
     def evict(self, unsaved: Unsaved) -> None:
         """Forget the longest untouched beyond SUMMARIES_MAX. By the folding thread only, after handing over."""
-        if self._size <= SUMMARIES_MAX:
+        if self._size <= self._max:
             return
         kept = unsaved()
-        while self._size > SUMMARIES_MAX and (oldest := next(iter(self._cached))) not in kept:
+        while self._size > self._max and (oldest := next(iter(self._cached))) not in kept:
             self._size -= len(self._cached.pop(oldest))
             del self._writers[oldest]
 

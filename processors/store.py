@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 from headrace.ingest.log import Partition, Record
 from headrace.processors import metrics, run_rows
+from headrace.processors.entity_fold import EntityBatch
+from headrace.processors.metric_fold import MetricBatch
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import Outcome
+from headrace.processors.ownership import Ownership
 from headrace.processors.runs import RunState
-from headrace.processors.views import Views, ViewsUnavailable
+from headrace.processors.views import Fenced, Views, ViewsUnavailable
 from headrace.processors.watermark import Watermark
 
-logger = logging.getLogger("headrace.engine")
+logger = logging.getLogger("headrace.store")
 
 LINGER_S = 0.1
 ENTITY_BYTES_MAX = 64 * 1024 * 1024
@@ -34,10 +37,10 @@ class Stopped(Exception):
 
 
 @dataclass(slots=True)
-class Pending:
-    """Folded, not stored. offsets: how far the views will have come with it."""
+class Share:
+    """Folded and not stored, of one partition. end: how far its views will have come with it."""
 
-    offsets: dict[Partition, int] = field(default_factory=dict)
+    end: int = 0
     events: list[tuple[Record, Outcome]] = field(default_factory=list)
     runs: dict[str, RunState] = field(default_factory=dict)
     points: list[pa.Table] = field(default_factory=list)
@@ -46,21 +49,32 @@ class Pending:
     rows: int = 0
 
 
+Work = dict[Partition, Share]
+Part = tuple[Partition, pa.Table]
+
+
 class Store:
     """A thread that inserts: at once when a reader waits, else every LINGER_S.
 
     viewed: how far every view has come. fault: why the views cannot be written now, or None. listeners: called on the
-    store's thread with the ids of the runs whose views have changed.
+    store's thread with the ids of the runs whose views have changed. on_stored: called there with how far the views
+    have come; on_lost: with partitions that another process has taken over, of which nothing more is stored.
     """
 
-    def __init__(self, views: Views, start: Mapping[Partition, int]) -> None:
+    def __init__(self, views: Views, start: Mapping[Partition, int], ownership: Ownership | None = None) -> None:
+        """ownership: where several processes may store into the same views."""
         self._views = views
+        self._ownership = ownership
         self.viewed = Watermark(start)
         self.fault: str | None = None
         self.listeners: list[Callable[[set[str]], None]] = []
+        self.on_stored: Callable[[Mapping[Partition, int]], None] = lambda _: None
+        self.on_lost: Callable[[set[Partition]], None] = lambda _: None
         self._changed = threading.Condition()
-        self._pending = Pending()
-        self._storing = Pending()
+        self._pending: Work = {}
+        self._storing: Work = {}
+        self._inserting = False
+        self._inserts = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-store", daemon=True)
 
@@ -86,37 +100,73 @@ class Store:
             self.wake()
         return future
 
-    def add(self, offsets: Mapping[Partition, int], take: Callable[[Pending], None]) -> None:
-        """Hand over one batch: take(pending) adds it. Waits while too much is pending; raises Stopped."""
+    def add_entities(self, partition: Partition, records: Sequence[Record], batch: EntityBatch) -> None:
+        """Hand over what a batch of records came to. Waits while too much is pending; raises Stopped."""
         with self._changed:
-            take(self._pending)
-            self._pending.offsets.update(offsets)
+            share = self._pending.setdefault(partition, Share())
+            share.end = records[-1].position.offset + 1
+            share.events += batch.events
+            share.runs |= batch.runs
+            share.bytes += sum(len(record.envelope.data) + 200 for record in records)
+            self._wait_for_room()
+
+    def add_metrics(self, partition: Partition, end: int, batch: MetricBatch) -> None:
+        """As add_entities, of the metrics topic. end: the offset behind the last record the batch consumed."""
+        with self._changed:
+            share = self._pending.setdefault(partition, Share())
+            share.end = end
+            share.events += batch.events
+            share.summaries |= batch.summaries
+            if batch.rows is not None:
+                share.points.append(batch.rows)
+                share.rows += batch.rows.num_rows
+            self._wait_for_room()
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Forget what is pending of these; when this returns, nothing that was handed over before is stored any more."""
+        with self._changed:
+            for partition in partitions:
+                self._pending.pop(partition, None)
+                self._storing.pop(partition, None)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._full() or self._stopping.is_set())
-        if self._stopping.is_set():
-            raise Stopped
+            self._changed.wait_for(lambda: not self._inserting or self._stopping.is_set())
 
     def unsaved_runs(self) -> set[str]:
         """Runs whose newest state is not in the views yet."""
         with self._changed:
-            return {*self._pending.runs, *self._storing.runs}
+            return {run_id for share in self._shares() for run_id in share.runs}
 
     def unsaved_metrics(self) -> set[str]:
         """Runs with a summary that is not in the views yet."""
         with self._changed:
-            return {run_id for work in (self._pending, self._storing) for run_id, _ in work.summaries}
+            return {run_id for share in self._shares() for run_id, _ in share.summaries}
 
-    def insert_summaries(self, summaries: Mapping[tuple[str, str], Summary]) -> None:
-        """Insert summaries now, from a thread that is not the store's, before it has started."""
-        self._insert("metric_summary", _summary_rows(summaries))
+    def insert_summaries(self, partition: Partition, summaries: Mapping[tuple[str, str], Summary]) -> None:
+        """Insert summaries now, from a thread that is not the store's, before anything of the partition is added.
+
+        Raises ViewsUnavailable, Fenced.
+        """
+        guard = self._ownership.guard([partition]) if self._ownership else None
+        self._views.insert("metric_summary", _summary_rows(summaries), guard)
+
+    def _shares(self) -> Iterator[Share]:
+        yield from self._pending.values()
+        yield from self._storing.values()
+
+    def _wait_for_room(self) -> None:
+        self._changed.notify_all()
+        self._changed.wait_for(lambda: not self._full() or self._stopping.is_set())
+        if self._stopping.is_set():
+            raise Stopped
 
     def _full(self) -> bool:
-        return self._pending.bytes >= ENTITY_BYTES_MAX or self._pending.rows >= POINTS_MAX
+        pending = self._pending.values()
+        return sum(x.bytes for x in pending) >= ENTITY_BYTES_MAX or sum(x.rows for x in pending) >= POINTS_MAX
 
     def _run(self) -> None:
         try:
             while self._take():
-                self._insert_all(self._storing)
+                self._store()
         except Stopped:
             return
         except Exception:
@@ -126,54 +176,89 @@ class Store:
 
     def _take(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._pending.offsets or self._stopping.is_set())
+            self._changed.wait_for(lambda: self._pending or self._stopping.is_set())
             self._changed.wait_for(
                 lambda: self.viewed.wanted.is_set() or self._full() or self._stopping.is_set(), LINGER_S
             )
             if self._stopping.is_set():
                 return False
-            self._storing, self._pending = self._pending, Pending()
+            self._storing, self._pending = self._pending, {}
             self._changed.notify_all()
             return True
 
-    def _insert_all(self, work: Pending) -> None:
-        if work.events:
-            self._insert("events", run_rows.events_table(work.events))
-        if work.runs:
-            self._insert("runs", run_rows.runs_table(work.runs.values()))
-        for rows in _joined(work.points):
-            self._insert("metrics", rows)
-        if work.summaries:
-            self._insert("metric_summary", _summary_rows(work.summaries))
+    def _store(self) -> None:
+        work = self._storing
+        self._insert("events", [(p, run_rows.events_table(s.events)) for p, s in work.items() if s.events])
+        self._insert("runs", [(p, run_rows.runs_table(s.runs.values())) for p, s in work.items() if s.runs])
+        for parts in _grouped([(p, table) for p, share in work.items() for table in share.points]):
+            self._insert("metrics", parts)
+        self._insert("metric_summary", [(p, _summary_rows(s.summaries)) for p, s in work.items() if s.summaries])
         with self._changed:
-            self._storing = Pending()
-        self.viewed.advance(work.offsets)
-        changed = {*work.runs, *(run_id for run_id, _ in work.summaries)}
+            # What was dropped meanwhile is not among it.
+            stored, self._storing = self._storing, {}
+            reached = {partition: share.end for partition, share in stored.items()}
+        self.viewed.advance(reached)
+        self.on_stored(reached)
+        changed = {x for share in stored.values() for x in (*share.runs, *(run_id for run_id, _ in share.summaries))}
         for listener in self.listeners:
             listener(changed)
 
-    def _insert(self, table: str, rows: pa.Table) -> None:
-        """Insert, however long it takes; once, even where an answer is lost. Raises Stopped."""
-        offsets = rows.column("offset").to_numpy()
-        last = int(offsets.argmax())
+    def _insert(self, table: str, parts: list[Part]) -> None:
+        """Insert, however long it takes; once, even where an answer is lost; not what was dropped. Raises Stopped."""
         retry_s = RETRY_FIRST_S
-        tried = False
+        tried = 0
         while True:
+            with self._changed:
+                parts = [part for part in parts if part[0] in self._storing]
+                if not parts:
+                    return
+                self._inserting = True
+            rows = pa.concat_tables([rows for _, rows in parts]).unify_dictionaries()
             try:
-                if not (tried and self._holds(table, rows, last)):
-                    tried = True
-                    self._views.insert(table, rows)
+                if not (tried and self._holds(table, rows, tried)):
+                    tried = self._inserts = self._inserts + 1
+                    self._attempt(table, rows, [partition for partition, _ in parts])
                 self.fault = None
                 return
             except ViewsUnavailable as error:
                 self.fault = str(error)
                 logger.warning("storing into %s waits: %s", table, error)
+            except Fenced:
+                self._give_up([partition for partition, _ in parts])
+            finally:
+                with self._changed:
+                    self._inserting = False
+                    self._changed.notify_all()
             if self._stopping.wait(retry_s):
                 raise Stopped
             retry_s = min(retry_s * 2, RETRY_MAX_S)
 
-    def _holds(self, table: str, rows: pa.Table, index: int) -> bool:
-        """Whether the view has this row; an insert is all or nothing, so then it has them all."""
+    def _attempt(self, table: str, rows: pa.Table, partitions: Collection[Partition]) -> None:
+        if self._ownership is None:
+            self._views.insert(table, rows)
+        else:
+            query_id = self._ownership.query_id(self._inserts)
+            self._views.insert(table, rows, self._ownership.guard(partitions), query_id=query_id)
+
+    def _give_up(self, partitions: Collection[Partition]) -> None:
+        """Another process has some of these now: store no more of them."""
+        assert self._ownership is not None
+        try:
+            lost = self._ownership.lost(partitions)
+        except ViewsUnavailable:
+            return  # asked again after the next refusal
+        logger.warning("another worker has %s now", ", ".join(f"{p.topic}/{p.partition}" for p in sorted(lost)))
+        with self._changed:
+            for partition in lost:
+                self._pending.pop(partition, None)
+                self._storing.pop(partition, None)
+        self.on_lost(lost)
+
+    def _holds(self, table: str, rows: pa.Table, tried: int) -> bool:
+        """Whether the view has these rows from a try before; an insert is all or nothing, so one of them tells."""
+        if self._ownership is not None:
+            self._views.settle(self._ownership.query_id(tried))
+        index = int(rows.column("offset").to_numpy().argmax())
         where = "partition = {partition:UInt16} AND offset = {offset:UInt64}"
         parameters = {name: rows.column(name)[index].as_py() for name in ("partition", "offset")}
         if table == "events":
@@ -182,18 +267,18 @@ class Store:
         return bool(self._views.rows(f"SELECT count() FROM {table} WHERE {where}", parameters)[0][0])
 
 
-def _joined(tables: list[pa.Table]) -> Iterable[pa.Table]:
-    """Tables joined into as few as inserts may be large."""
-    group: list[pa.Table] = []
+def _grouped(parts: list[Part]) -> Iterator[list[Part]]:
+    """Tables of points in as few groups as inserts may be large."""
+    group: list[Part] = []
     size = 0
-    for table in tables:
+    for partition, table in parts:
         if group and size + table.num_rows > POINTS_MAX:
-            yield pa.concat_tables(group).unify_dictionaries()
+            yield group
             group, size = [], 0
-        group.append(table)
+        group.append((partition, table))
         size += table.num_rows
     if group:
-        yield pa.concat_tables(group).unify_dictionaries()
+        yield group
 
 
 def _summary_rows(summaries: Mapping[tuple[str, str], Summary]) -> pa.Table:

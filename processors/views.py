@@ -24,6 +24,10 @@ class ViewsUnavailable(Exception):
     """The views cannot be read or written now; what was logged is safe in the log."""
 
 
+class Fenced(Exception):
+    """Another process stores these partitions now; nothing was inserted."""
+
+
 class Views:
     """Tables as schema.sql has them. Safe to share between threads: one client writes, a small pool reads."""
 
@@ -37,7 +41,7 @@ class Views:
         for statement in statements():
             self._call(partial(self._writer.command, statement))
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: pa.Table, guard: str | None = None, query_id: str = "") -> None:
         """Insert rows as one block, which is all or nothing. From one thread only. Raises ViewsUnavailable."""
         self._call(lambda: self._writer.insert_arrow(table, rows.combine_chunks()))
 
@@ -49,10 +53,18 @@ class Views:
             )
             return result
 
+    def command(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
+        """Run a statement that answers with nothing. May be sent twice. Raises ViewsUnavailable."""
+        with self._reader() as client:
+            self._call(lambda: client.command(sql, parameters=parameters or {}))
+
     def arrow(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
         """The result of a query as Arrow. Raises ViewsUnavailable."""
         with self._reader() as client:
             return self._call(lambda: client.query_arrow(sql, parameters=parameters or {}, use_strings=True))
+
+    def settle(self, query_id: str) -> None:
+        """Wait until the insert with this id has ended."""
 
     def close(self) -> None:
         """Close every client."""

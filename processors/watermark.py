@@ -27,7 +27,8 @@ class Watermark:
     def advance(self, offsets: Mapping[Partition, int]) -> None:
         """Move on, and wake those whose wait is over."""
         with self._lock:
-            self._offsets.update(offsets)
+            for partition, offset in offsets.items():
+                self._offsets[partition] = max(offset, self._offsets.get(partition, 0))
             over = [future for target, future in self._waiting if self._reached(target)]
             self._waiting = [(t, f) for t, f in self._waiting if not f.done() and not self._reached(t)]
             if not self._waiting:

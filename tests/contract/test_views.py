@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from headrace.processors.views import Views, ViewsUnavailable, embedded, statements
 
-TABLES = {"runs", "events", "metrics", "metric_summary"}
+TABLES = {"runs", "events", "metrics", "metric_summary", "owners"}
 
 
 @pytest.fixture

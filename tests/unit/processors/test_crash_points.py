@@ -36,10 +36,10 @@ class CrashingViews:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: pa.Table, guard: str | None = None) -> None:
         self.count += 1
         if self.count != self.at or self.late:
-            self.inner.insert(table, rows)
+            self.inner.insert(table, rows, guard)
         if self.count == self.at:
             self.crashed.set_result(table)
             raise Crash

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 from headrace.ingest import events as e
 from headrace.ingest.envelope import Envelope
-from headrace.ingest.log import Log, LogUnavailable, Partition, Position
+from headrace.ingest.log import Log, LogUnavailable, Offsets, Partition, Position
 from headrace.ingest.memory import MemoryLog
+from headrace.ingest.polling import PollingFollower
 from headrace.processors.outcome import APPLIED, REFUSED, REJECTED, SKIPPED, Outcome
 from headrace.processors.views import Views, ViewsUnavailable
 
@@ -37,7 +38,7 @@ class FailingViews(Wrapped):
         self.times, self.late = times, late
         self.failed: dict[str, int] = {}
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: pa.Table, guard: str | None = None) -> None:
         count = self.failed[table] = self.failed.get(table, 0) + 1
         if self.late and count == 1:
             self.inner.insert(table, rows)
@@ -285,6 +286,9 @@ def test_a_fault_of_the_log_is_told_and_gone_with_its_cause(world: World) -> Non
             if self.broken:
                 raise LogUnavailable("the cable is out")
             return self.inner.read(*arguments)
+
+        def follow(self, offsets: Offsets) -> PollingFollower:
+            return PollingFollower(self, offsets)
 
     memory: Log = MemoryLog(world.clock)
     world.log = Broken(memory)

@@ -1,0 +1,164 @@
+"""Follows runs and registry in one process: their newest states at hand, and the outcome of each command."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+
+from headrace.ingest.log import Follower, Log, Partition, Position, Record
+from headrace.ingest.topics import REGISTRY, RUNS
+from headrace.processors.counters import Counters
+from headrace.processors.entity_fold import EntityBatch, EntityFold
+from headrace.processors.follow import Following
+from headrace.processors.metrics import Summary
+from headrace.processors.outcome import Outcome
+from headrace.processors.registry import Registry
+from headrace.processors.runs import RunState
+from headrace.processors.watermark import Watermark
+
+OUTCOMES_MAX = 100_000
+
+
+class Entities(ABC):
+    """What an API process asks of the folds: registry, runs, outcomes, and how far all of it has come.
+
+    folded: how far it is what `run`, `summaries` and `registry` answer. Summaries are the business of those who derive.
+    """
+
+    folded: Watermark
+    viewed: Watermark
+    """How far every view has come, for queries."""
+
+    def __init__(self, log: Log, fold: EntityFold, start: Mapping[Partition, int], counters: Counters) -> None:
+        """start: the offsets to follow from, of the partitions of runs and registry among them."""
+        self.log = log
+        self.counters = counters
+        self._entities = fold
+        self._entity_offsets = {p: offset for p, offset in start.items() if p.topic in (RUNS, REGISTRY)}
+        self._following = Following("runs", self._follow, self._fold, self._idle)
+        self._outcome_lock = threading.Lock()
+        self._outcomes: dict[Position, Outcome] = {}
+        self._outcome_waits: dict[Position, Future[Outcome]] = {}
+
+    # --- what those who derive do -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to follow the log."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End."""
+
+    @property
+    @abstractmethod
+    def fault(self) -> str | None:
+        """Why the log cannot be read or the views cannot be written now, or None."""
+
+    @property
+    @abstractmethod
+    def listeners(self) -> list[Callable[[set[str]], None]]:
+        """Called, on a thread of its own, with the ids of runs whose views have changed."""
+
+    @abstractmethod
+    def stored(self, target: Mapping[Partition, int]) -> Future[None]:
+        """Done when the views hold everything up to target; hurries them where it can."""
+
+    @abstractmethod
+    def all_in_memory(self) -> bool:
+        """Whether `runs_of` and `metrics_in_memory` hold every run there is."""
+
+    @property
+    @abstractmethod
+    def metrics_in_memory(self) -> Mapping[str, Mapping[str, Summary]]:
+        """Metrics in memory by run and key, as they change: for single look-ups, not to go through."""
+
+    @abstractmethod
+    def summaries(self, run_ids: Sequence[str]) -> dict[str, dict[str, Summary]]:
+        """Each run's metrics by key, newest. May read the views."""
+
+    @abstractmethod
+    def cached_summaries(self, run_id: str) -> dict[str, Summary] | None:
+        """A run's metrics by key, if they are in memory."""
+
+    @abstractmethod
+    def _take(self, partition: Partition, records: list[Record], batch: EntityBatch) -> None:
+        """What to do with a batch that was folded, before `folded` tells of it."""
+
+    def _idle(self) -> None:
+        """Called on the folding thread between batches."""
+
+    # --- for readers, from any thread ---------------------------------------------------------------------------------
+
+    @property
+    def registry(self) -> Registry:
+        """Experiments and logged models."""
+        return self._entities.registry
+
+    @property
+    def beating(self) -> dict[str, tuple[int, float]]:
+        """Running runs that promised heartbeats: the last one, ms since the epoch, and the interval in s."""
+        return self._entities.beating
+
+    def outcome(self, position: Position) -> Future[Outcome]:
+        """What the fold made of an event without a writer, once it has; each is told once."""
+        future: Future[Outcome] = Future()
+        with self._outcome_lock:
+            outcome = self._outcomes.pop(position, None)
+            if outcome is None:
+                self._outcome_waits[position] = future
+                return future
+        future.set_result(outcome)
+        return future
+
+    def run(self, run_id: str) -> RunState | None:
+        """The newest state of a run, None if there is none. Reads the views where it is not in memory."""
+        return self.runs([run_id]).get(run_id)
+
+    def runs(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """The newest states of runs, by id. Reads the views for those that are not in memory."""
+        return self._entities.states.get(run_ids)
+
+    def runs_of(self, experiment_ids: Iterable[str]) -> list[RunState]:
+        """The states that are in memory of these experiments' runs."""
+        return self._entities.states.of_experiments(experiment_ids)
+
+    def cached_run(self, run_id: str) -> RunState | None:
+        """The newest state of a run, if it is in memory."""
+        return self._entities.states.cached(run_id)
+
+    def knows(self, run_id: str) -> bool:
+        """Whether any event of the run has been folded."""
+        return run_id in self._entities.states
+
+    # --- the fold's thread --------------------------------------------------------------------------------------------
+
+    def _follow(self) -> Follower:
+        return self.log.follow(self._entity_offsets)
+
+    def _fold(self, records: list[Record]) -> None:
+        partition = Partition(*records[0].position[:2])
+        batch = self._entities.fold(partition, records)
+        self._tell(batch)
+        self._take(partition, records, batch)
+        self.folded.advance({partition: records[-1].position.offset + 1})
+
+    def _tell(self, batch: EntityBatch) -> None:
+        """Tell the outcomes of events that have no writer: those of commands, whose senders wait."""
+        told = []
+        with self._outcome_lock:
+            for record, outcome in batch.outcomes:
+                if record.envelope.writer:
+                    continue
+                waiting = self._outcome_waits.pop(record.position, None)
+                if waiting is not None:
+                    told.append((waiting, outcome))
+                else:
+                    self._outcomes[record.position] = outcome
+            while len(self._outcomes) > OUTCOMES_MAX:
+                del self._outcomes[next(iter(self._outcomes))]
+        for waiting, outcome in told:
+            if waiting.set_running_or_notify_cancel():
+                waiting.set_result(outcome)
