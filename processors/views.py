@@ -1,122 +1,176 @@
-"""The view store: ClickHouse through clickhouse-connect; chDB in this process, or a server over HTTP."""
+"""The view store: the tables of schema.sql in ClickHouse; chDB in this process, or a server over HTTP."""
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from headrace.processors import schema
+from headrace.processors.chdb import Chdb
+from headrace.processors.clickhouse import ClickHouse
+from headrace.processors.schema import statements
+from headrace.processors.view_errors import (
+    THROW_IF_CODE,
+    UNKNOWN_DATABASE_CODE,
+    Fenced,
+    ViewsUnavailable,
+    WrongSchema,
+    guards_message,
+)
+from headrace.processors.views_url import BadViewsUrl, ViewsUrl, is_views_url, parse_views_url
 
-_READERS = 4
-_READ_TIMEOUT_S = 30.0
+__all__ = [
+    "BadViewsUrl",
+    "Engine",
+    "Fenced",
+    "Views",
+    "ViewsUnavailable",
+    "WrongSchema",
+    "create",
+    "drop",
+    "embedded",
+    "open_views",
+    "server",
+    "statements",
+]
+
 _QUERY_MEMORY_BYTES_MAX = 1_500_000_000
 
 
-class ViewsUnavailable(Exception):
-    """The views cannot be read or written now; what was logged is safe in the log."""
+class Engine(Protocol):
+    """What executes; each method raises ViewsUnavailable. place and advice: for messages, where and what to do."""
 
+    place: str
+    advice: str
 
-class Fenced(Exception):
-    """Another process stores these partitions now; nothing was inserted."""
+    def rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+
+    def arrow(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
+        """The result of a query."""
+
+    def command(self, sql: str, parameters: dict[str, Any]) -> None:
+        """Run a statement, once or twice."""
+
+    def insert(self, table: str, rows: pa.Table, guard: str | None, parameters: dict[str, Any], query_id: str) -> None:
+        """Insert in one part, in one try. Raises Fenced too."""
+
+    def settle(self, query_id: str) -> None:
+        """See that a query has ended."""
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 class Views:
-    """Tables as schema.sql has them. Safe to share between threads: one client writes, a small pool reads."""
+    """Tables as schema.sql has them. Safe to share between threads, but for inserts, which are one thread's."""
 
-    def __init__(self, connect: Callable[[], Client]) -> None:
-        """connect: opens one more client; each is used by one thread at a time. Creates the tables that are missing."""
-        self._connect = connect
-        self._writer = self._call(connect)
-        self._readers: queue.LifoQueue[Client | None] = queue.LifoQueue()
-        for _ in range(_READERS):
-            self._readers.put(None)
-        for statement in statements():
-            self._call(partial(self._writer.command, statement))
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
-    def insert(self, table: str, rows: pa.Table, guard: str | None = None, query_id: str = "") -> None:
-        """Insert rows as one block, which is all or nothing. From one thread only. Raises ViewsUnavailable."""
-        self._call(lambda: self._writer.insert_arrow(table, rows.combine_chunks()))
+    def insert(
+        self,
+        table: str,
+        rows: pa.Table,
+        guard: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        query_id: str = "",
+    ) -> None:
+        """Insert rows as one part: all or none. In one try: after ViewsUnavailable they may be there, or come yet.
+
+        guard: a condition the server checks as the insert begins; one that holds `throwIf(...)` refuses it. parameters:
+        of the guard. query_id: names the insert for settle; two with one id cannot run at a time.
+        From one thread only. Raises ViewsUnavailable; Fenced when the guard refused, and nothing was inserted.
+        """
+        try:
+            self._engine.insert(table, rows.combine_chunks(), guard, parameters or {}, query_id)
+        except ViewsUnavailable as error:
+            if guard is not None and error.code == THROW_IF_CODE:
+                raise Fenced(guards_message(str(error))) from error
+            raise
+
+    def settle(self, query_id: str) -> None:
+        """See that an insert whose answer was lost has ended, one way or the other: it is stored, or never will be.
+
+        Raises ViewsUnavailable when the server cannot be asked, or the insert does not end within 10 s.
+        """
+        self._engine.settle(query_id)
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query. parameters: bound by the server as `{name:Type}`. Raises ViewsUnavailable."""
-        with self._reader() as client:
-            result: list[tuple[Any, ...]] = self._call(
-                lambda: client.query(sql, parameters=parameters or {}).result_rows
-            )
-            return result
-
-    def command(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
-        """Run a statement that answers with nothing. May be sent twice. Raises ViewsUnavailable."""
-        with self._reader() as client:
-            self._call(lambda: client.command(sql, parameters=parameters or {}))
+        return self._engine.rows(sql, parameters or {})
 
     def arrow(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
         """The result of a query as Arrow. Raises ViewsUnavailable."""
-        with self._reader() as client:
-            return self._call(lambda: client.query_arrow(sql, parameters=parameters or {}, use_strings=True))
+        return self._engine.arrow(sql, parameters or {})
 
-    def settle(self, query_id: str) -> None:
-        """Wait until the insert with this id has ended."""
+    def command(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
+        """Run a statement that answers with nothing. It may be sent twice. Raises ViewsUnavailable."""
+        self._engine.command(sql, parameters or {})
+
+    def check_schema(self) -> None:
+        """See that every table is there, as this version has it. Raises WrongSchema; ViewsUnavailable."""
+        engine = self._engine
+        try:
+            comments = dict(self.rows("SELECT name, comment FROM system.tables WHERE database = currentDatabase()"))
+        except ViewsUnavailable as error:
+            if error.code == UNKNOWN_DATABASE_CODE:
+                raise WrongSchema(str(error)) from error
+            raise
+        found: dict[str, dict[str, str]] = {name: {} for name in comments}
+        columns = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY position"
+        for table, name, type in self.rows(columns):
+            found.setdefault(table, {})[name] = type
+        for name, table in schema.tables().items():
+            if name not in found:
+                raise WrongSchema(f"the table {name} is missing in {engine.place}; {engine.advice}")
+            if found[name] != table.columns or comments.get(name) not in ("", table.comment):
+                place = f"the table {name} in {engine.place}"
+                raise WrongSchema(f"{place} was made by another version of headrace; run `headrace rebuild`")
 
     def close(self) -> None:
-        """Close every client."""
-        self._writer.close()
-        while not self._readers.empty():
-            client = self._readers.get()
-            if client is not None:
-                client.close()
-
-    @contextmanager
-    def _reader(self) -> Iterator[Client]:
-        try:
-            client = self._readers.get(timeout=_READ_TIMEOUT_S)
-        except queue.Empty:
-            raise ViewsUnavailable(f"no view reader was free for {_READ_TIMEOUT_S:g} s") from None
-        try:
-            if client is None:
-                client = self._call(self._connect)
-            yield client
-        except BaseException:
-            # A client whose query failed may hold the rest of its answer, and would take it for that of the next.
-            if client is not None:
-                client.close()
-                client = None
-            raise
-        finally:
-            self._readers.put(client)
-
-    @staticmethod
-    def _call(act: Callable[[], Any]) -> Any:
-        try:
-            return act()
-        except (ClickHouseError, OSError, ValueError) as error:
-            # ValueError: what the driver makes of an answer that the engine broke off in the middle.
-            raise ViewsUnavailable(str(error)) from error
-
-
-def statements() -> list[str]:
-    """The statements of schema.sql, each creating one table if it is not there."""
-    text = (files("headrace.processors") / "schema.sql").read_text(encoding="utf-8")
-    return [part.strip() for part in text.split("\n;\n") if part.strip()]
+        """Let go of everything."""
+        self._engine.close()
 
 
 def embedded(folder: Path) -> Views:
-    """Views on chDB in this process, kept in a folder. One process may hold a folder, and one folder a process."""
+    """Views on chDB in this process, kept in a folder. One process may hold a folder, and one folder a process.
 
-    def connect() -> Client:
-        folder.mkdir(parents=True, exist_ok=True)
-        return clickhouse_connect.get_client(
-            interface="chdb",
-            path=str(folder),
-            settings={"max_memory_usage": _QUERY_MEMORY_BYTES_MAX, "output_format_arrow_string_as_string": 1},
-        )
+    Creates the tables that are missing. Raises ViewsUnavailable.
+    """
+    return Views(Chdb(folder, _QUERY_MEMORY_BYTES_MAX))
 
-    return Views(connect)
+
+def server(url: str) -> Views:
+    """Views on a ClickHouse server: `clickhouse://[user[:password]@]host[:port]/[database]?option=value&...`.
+
+    Nothing is created, and nothing is asked before the first use: the server may be down. Raises BadViewsUrl.
+    """
+    return Views(ClickHouse(parse_views_url(url), _QUERY_MEMORY_BYTES_MAX))
+
+
+def open_views(url_or_folder: str | Path) -> Views:
+    """Views by their URL, or in a folder. Raises BadViewsUrl; for a folder ViewsUnavailable."""
+    if is_views_url(str(url_or_folder)):
+        return server(str(url_or_folder))
+    return embedded(Path(url_or_folder))
+
+
+def create(url: ViewsUrl) -> None:
+    """Make the database and every table that is not there. Raises ViewsUnavailable."""
+    _define(url, schema.create_statements(url.target))
+
+
+def drop(url: ViewsUrl) -> None:
+    """Drop every table of the views. Raises ViewsUnavailable."""
+    _define(url, schema.drop_statements(url.target))
+
+
+def _define(url: ViewsUrl, wanted: list[str]) -> None:
+    engine = ClickHouse(url, _QUERY_MEMORY_BYTES_MAX)
+    try:
+        for statement in wanted:
+            engine.define(statement)
+    finally:
+        engine.close()

@@ -12,6 +12,7 @@ import argparse
 import base64
 import gzip
 import hmac
+import itertools
 import json
 import re
 import signal
@@ -101,7 +102,7 @@ def statement(text: bytes, body: bytes, keep: Path) -> Statement:
 
 def _format_clause(text: bytes, words: list[tuple[bytes, int]]) -> tuple[str | None, int, int]:
     """The name that follows FORMAT, where the clause begins, and where the name ends."""
-    for (token, at), (following, start) in zip(words, words[1:], strict=False):
+    for (token, at), (following, start) in itertools.pairwise(words):
         end = start + len(following)
         if token.upper() == b"FORMAT" and not text[at + 6 : start].strip() and text[end : end + 1] != b"(":
             return following.decode(), at, end

@@ -1,21 +1,32 @@
-"""What the view store promises, on chDB."""
+"""What the view store promises, on chDB and on a ClickHouse server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from headrace.processors.views import Views, ViewsUnavailable, embedded, statements
+from headrace.processors.views import Views, ViewsUnavailable, create, embedded, server, statements
+from headrace.processors.views_url import parse_views_url
 
 TABLES = {"runs", "events", "metrics", "metric_summary", "owners"}
 
 
+@pytest.fixture(params=["chdb", "http"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Views]:
+    """Opens views on what it opened before."""
+    if request.param == "chdb":
+        return lambda: embedded(tmp_path / "views")
+    url = request.getfixturevalue("clickhouse").url()
+    create(parse_views_url(url))
+    return lambda: server(url)
+
+
 @pytest.fixture
-def views(tmp_path: Path) -> Iterator[Views]:
-    made = embedded(tmp_path / "views")
+def views(reopen: Callable[[], Views]) -> Iterator[Views]:
+    made = reopen()
     yield made
     made.close()
 
@@ -34,11 +45,11 @@ def test_the_schema_has_one_statement_a_table() -> None:
     assert len(statements()) == len(TABLES)
 
 
-def test_opening_again_keeps_tables_and_rows(tmp_path: Path) -> None:
-    first = embedded(tmp_path / "views")
+def test_opening_again_keeps_tables_and_rows(reopen: Callable[[], Views]) -> None:
+    first = reopen()
     first.insert("metric_summary", summaries(1, 2))
     first.close()
-    again = embedded(tmp_path / "views")
+    again = reopen()
     try:
         assert {row[0] for row in again.rows("SHOW TABLES")} == TABLES
         assert again.rows("SELECT offset FROM metric_summary ORDER BY offset") == [(1,), (2,)]

@@ -1,0 +1,133 @@
+"""The views URL of a ClickHouse server: `clickhouse://[user[:password]@]host[:port]/[database]?option=value&...`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from headrace.processors.schema import Target
+
+SCHEME = "clickhouse"
+DEFAULT_DATABASE = "headrace"
+HTTP_PORT, HTTPS_PORT = 8123, 8443
+OPTIONS = (
+    "cluster",
+    "sharded",
+    "secure",
+    "verify",
+    "ca_cert",
+    "connect_timeout_s",
+    "read_timeout_s",
+    "insert_timeout_s",
+)
+
+
+class BadViewsUrl(ValueError):
+    """A views URL that cannot be read; the message says what is wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewsUrl:
+    """A ClickHouse server, the database on it that holds the views, and how to talk to it.
+
+    cluster, sharded: what the tables were made for. verify: whether the server's certificate is checked; ca_cert: a
+    file of the authorities it is checked against, '' for the usual ones. Times in seconds.
+    """
+
+    host: str
+    port: int = HTTP_PORT
+    database: str = DEFAULT_DATABASE
+    user: str = "default"
+    password: str = field(default="", repr=False)
+    cluster: str = ""
+    sharded: bool = False
+    secure: bool = False
+    verify: bool = True
+    ca_cert: str = ""
+    connect_timeout_s: float = 2.0
+    read_timeout_s: float = 30.0
+    insert_timeout_s: float = 120.0
+
+    @property
+    def server(self) -> str:
+        """Host and port, as messages name the server."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def target(self) -> Target:
+        """Where the tables are, or are made."""
+        return Target(self.database, self.cluster, self.sharded)
+
+    def __str__(self) -> str:
+        """The URL without user and password: what messages may show, and a person may copy."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        options = [f"cluster={quote(self.cluster)}"] * bool(self.cluster) + ["sharded=1"] * self.sharded
+        options += ["secure=1"] * self.secure
+        return f"{SCHEME}://{host}:{self.port}/{quote(self.database)}" + ("?" + "&".join(options) if options else "")
+
+
+def is_views_url(text: str) -> bool:
+    """Whether this names a ClickHouse server, and not a folder."""
+    return "://" in text
+
+
+def parse_views_url(text: str) -> ViewsUrl:
+    """Read a views URL. Raises BadViewsUrl."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise BadViewsUrl(f"the views URL cannot be read: {error}") from None
+    if parts.scheme != SCHEME:
+        raise BadViewsUrl(f"the views URL begins with {parts.scheme or 'nothing'}://; write {SCHEME}://host/database")
+    if not parts.hostname:
+        raise BadViewsUrl(f"the views URL names no host; write {SCHEME}://host/database")
+    database = unquote(parts.path.strip("/")) or DEFAULT_DATABASE
+    if "/" in database:
+        raise BadViewsUrl(f"the views URL names the database {database!r}; a database's name has no slash")
+    options = _options(parts.query)
+    secure = _flag(options, "secure", False)
+    cluster = options.get("cluster", "")
+    sharded = _flag(options, "sharded", False)
+    if sharded and not cluster:
+        raise BadViewsUrl("the views URL has sharded=1 without a cluster; add cluster=NAME")
+    return ViewsUrl(
+        host=parts.hostname,
+        port=port or (HTTPS_PORT if secure else HTTP_PORT),
+        database=database,
+        user=unquote(parts.username or "default"),
+        password=unquote(parts.password or ""),
+        cluster=cluster,
+        sharded=sharded,
+        secure=secure,
+        verify=_flag(options, "verify", True),
+        ca_cert=options.get("ca_cert", ""),
+        **{name: _seconds(options[name], name) for name in options if name.endswith("_timeout_s")},
+    )
+
+
+def _options(query: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = [name for name in options if name not in OPTIONS]
+    if unknown:
+        raise BadViewsUrl(f"the views URL has an unknown option {unknown[0]!r}; known are {', '.join(OPTIONS)}")
+    return options
+
+
+def _flag(options: dict[str, str], name: str, default: bool) -> bool:
+    value = options.get(name)
+    if value is None:
+        return default
+    if value.lower() not in ("1", "0", "true", "false"):
+        raise BadViewsUrl(f"the views URL has {name}={value}; write {name}=1 or {name}=0")
+    return value.lower() in ("1", "true")
+
+
+def _seconds(value: str, name: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise BadViewsUrl(f"the views URL has {name}={value}; write a number of seconds from 0 to 3600")
+    return seconds
