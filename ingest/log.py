@@ -59,7 +59,12 @@ class Follower(Protocol):
 
 
 class Log(Protocol):
-    """Appends batches, reads from an offset, tells how far it goes. Safe to share between threads and processes."""
+    """Appends batches, reads from an offset, tells how far it goes. Safe to share between threads and processes.
+
+    remote: whether each question goes over the network, so that an event loop must not ask.
+    """
+
+    remote: bool
 
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         """Append a batch; when it returns, the batch is on disk and survives a crash.
@@ -95,4 +100,15 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+        ...
+
+
+class HistoryLog(Log, Protocol):
+    """A log that takes over the history of another one."""
+
+    def restore(self, records: Sequence[Record]) -> list[Position]:
+        """Append records of another log: each envelope unchanged, in its topic, logged when its record says.
+
+        Partitions and offsets are given anew, in the order given; returns them. Durable, and fails, as append does.
+        """
         ...

@@ -3,41 +3,59 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import LogError, Offsets, Partition, Position, Record
+from headrace.ingest.partitioning import partition_of
 from headrace.ingest.polling import PollingFollower
 from headrace.ingest.topics import TOPICS, topic_of
 
 
 class MemoryLog:
-    """The log protocol over lists, one a topic."""
+    """The log protocol over lists, one a partition."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    remote = False
+
+    def __init__(self, clock: Clock | None = None, partitions: Mapping[str, int] | None = None) -> None:
+        """partitions: how many a topic has; 1 where it says nothing."""
         self._clock = clock or SystemClock()
-        self._records: dict[str, list[Record]] = {name: [] for name in TOPICS}
+        self._counts = {name: (partitions or {}).get(name, 1) for name in TOPICS}
+        self._records: dict[Partition, list[Record]] = {
+            Partition(name, number): [] for name, count in self._counts.items() for number in range(count)
+        }
         self._appended = threading.Condition()
 
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         now_ms = self._clock.time_ms()
-        topics = [topic_of(envelope.type) for envelope in envelopes]
+        return self._add([(topic_of(envelope.type), now_ms, envelope) for envelope in envelopes])
+
+    def restore(self, records: Sequence[Record]) -> list[Position]:
+        return self._add([(record.position.topic, record.timestamp_ms, record.envelope) for record in records])
+
+    def _add(self, entries: Sequence[tuple[str, int, Envelope]]) -> list[Position]:
+        """Append envelopes, each with its topic and the time it is logged at."""
+        places = []
+        for topic, _, envelope in entries:
+            if topic not in TOPICS:
+                raise LogError(f"the log has no topic {topic}")
+            places.append(Partition(topic, partition_of(envelope.subject, self._counts[topic])))
         positions = []
         with self._appended:
-            for topic, envelope in zip(topics, envelopes, strict=True):
-                position = Position(topic, 0, len(self._records[topic]))
-                self._records[topic].append(Record(position, now_ms, envelope))
+            for place, (_, time_ms, envelope) in zip(places, entries, strict=True):
+                position = Position(*place, len(self._records[place]))
+                self._records[place].append(Record(position, time_ms, envelope))
                 positions.append(position)
             self._appended.notify_all()
         return positions
 
     def read(self, partition: Partition, offset: int, records_max: int, bytes_max: int) -> list[Record]:
-        if partition.topic not in TOPICS or partition.partition != 0:
+        if partition not in self._records:
             raise LogError(f"the log has no partition {partition.topic}/{partition.partition}")
         records: list[Record] = []
         size = 0
-        for record in self._records[partition.topic][offset : offset + records_max]:
+        for record in self._records[partition][offset : offset + records_max]:
             records.append(record)
             size += len(record.envelope.data)
             if size >= bytes_max:
@@ -45,10 +63,10 @@ class MemoryLog:
         return records
 
     def partitions(self) -> list[Partition]:
-        return [Partition(name, 0) for name in TOPICS]
+        return list(self._records)
 
     def end(self) -> dict[Partition, int]:
-        return {Partition(name, 0): len(records) for name, records in self._records.items()}
+        return {partition: len(records) for partition, records in self._records.items()}
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
         with self._appended:

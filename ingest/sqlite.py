@@ -27,6 +27,8 @@ class SqliteLog:
     topic is 0 and offsets count from 0 without gaps.
     """
 
+    remote = False
+
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         """Open the log at `path`, and make it if there is none. Raises LogError for a file of another kind or version,
         LogUnavailable when it cannot be opened."""
@@ -92,10 +94,20 @@ class SqliteLog:
 
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         now_ms = self._clock.time_ms()
+        return self._write([(topic_of(envelope.type), now_ms, envelope) for envelope in envelopes])
+
+    def restore(self, records: Sequence[Record]) -> list[Position]:
+        for record in records:
+            if record.position.topic not in TOPICS:
+                raise LogError(f"the log has no topic {record.position.topic}")
+        return self._write([(record.position.topic, record.timestamp_ms, record.envelope) for record in records])
+
+    def _write(self, entries: Sequence[tuple[str, int, Envelope]]) -> list[Position]:
+        """Append envelopes, each with its topic and the time it is logged at, in one transaction."""
         by_topic: dict[str, list[int]] = {}
-        for index, envelope in enumerate(envelopes):
-            by_topic.setdefault(topic_of(envelope.type), []).append(index)
-        positions: list[Position | None] = [None] * len(envelopes)
+        for index, (topic, _, _) in enumerate(entries):
+            by_topic.setdefault(topic, []).append(index)
+        positions: list[Position | None] = [None] * len(entries)
         with self._write_lock:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
@@ -105,14 +117,8 @@ class SqliteLog:
                         self._writer.executemany(
                             f"INSERT INTO topic_{topic} VALUES (?, ?, ?, ?, ?)",
                             (
-                                (
-                                    first + i,
-                                    now_ms,
-                                    envelopes[j].subject,
-                                    encode_attributes(envelopes[j]),
-                                    envelopes[j].data,
-                                )
-                                for i, j in enumerate(indexes)
+                                (first + i, time_ms, envelope.subject, encode_attributes(envelope), envelope.data)
+                                for i, (_, time_ms, envelope) in enumerate(entries[j] for j in indexes)
                             ),
                         )
                         for i, j in enumerate(indexes):
