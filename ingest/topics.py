@@ -14,13 +14,17 @@ DEAD_LETTERS = "dead_letters"
 class Topic:
     """One topic: its name, what its records are keyed by, and what travels in it.
 
-    partitions is the count on Kafka; the embedded log has one partition of each.
+    partitions is the count on Kafka unless `headrace topics create` is told another; the embedded log has one partition
+    of each. one_partition: it must be one, since readers rely on a total order. retention_days: how long Kafka keeps
+    records, forever if it is None; the embedded log keeps all.
     """
 
     name: str
     key: str
     partitions: int
     content: str
+    one_partition: bool = False
+    retention_days: float | None = None
 
 
 TOPICS: dict[str, Topic] = {
@@ -28,8 +32,14 @@ TOPICS: dict[str, Topic] = {
     for topic in (
         Topic(RUNS, "run id", 12, "a run's life cycle, params, tags, inputs, outputs and artifacts, as JSON"),
         Topic(METRICS, "run id", 12, "metric points, as Arrow IPC record batches"),
-        Topic(REGISTRY, "entity id", 1, "experiments and, later, registered models; totally ordered, as JSON"),
-        Topic(DEAD_LETTERS, "as it came", 1, "events no fold could read, each with the reason"),
+        Topic(
+            REGISTRY,
+            "entity id",
+            1,
+            "experiments and, later, registered models; totally ordered, as JSON",
+            one_partition=True,
+        ),
+        Topic(DEAD_LETTERS, "as it came", 1, "events no fold could read, each with the reason", retention_days=90),
     )
 }
 

@@ -106,6 +106,15 @@ class KafkaBroker:
         """The URL of a log on this broker with topics of its own."""
         return f"kafka://{self.bootstrap}/{prefix or unique_prefix()}"
 
+    def new_log(self, partitions: int = 3) -> str:
+        """The URL of a new log on this broker, its topics made."""
+        from headrace.ingest.kafka_settings import parse
+        from headrace.ingest.kafka_topics import KafkaTopics, Wanted
+
+        url = self.url()
+        KafkaTopics(parse(url)).create(Wanted(partitions=partitions))
+        return url
+
     def start(self) -> KafkaBroker:
         """Start it and wait until it answers. Raises Missing where Java or the jars cannot be had."""
         if not (self.folder / "server.properties").exists():

@@ -1,0 +1,276 @@
+"""The log on Apache Kafka: topics of many partitions, shared by any number of producers and readers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from headrace.ingest.envelope import Envelope
+from headrace.ingest.kafka_errors import PASSING, Faults, explain, kafka_error
+from headrace.ingest.kafka_headers import encode_headers, logged_header
+from headrace.ingest.kafka_producer import Appended, KafkaProducer, Outgoing
+from headrace.ingest.kafka_reader import (
+    PREFETCH_BYTES,
+    REQUEST_TIMEOUT_S,
+    KafkaFollower,
+    KafkaReader,
+    partitions_of,
+)
+from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings, parse
+from headrace.ingest.kafka_topics import check_usable
+from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
+from headrace.ingest.topics import TOPICS, topic_of
+
+DELIVERY_TIMEOUT_S = 10.0
+_TAIL_INTERVAL_S = 0.02
+_RETRY_INTERVAL_S = 0.05
+
+T = TypeVar("T")
+
+
+class KafkaLog:
+    """A log on Kafka.
+
+    A record lies in the partition that murmur2 of its subject names. Offsets rise, with gaps where the broker keeps
+    records of its own. An append is acknowledged by all replicas in sync; how many those are, and when they write to
+    disk, is for the cluster to say. Records of one append are appended in order, but not all or nothing.
+
+    Safe to share between threads; a process that was forked must open its own.
+    """
+
+    remote = True
+
+    def __init__(
+        self, url: str | KafkaSettings, delivery_timeout_s: float = DELIVERY_TIMEOUT_S, check_settings: bool = True
+    ) -> None:
+        """Open the log at `kafka://host:9092[/prefix]`; connections for writing and reading are made when first used.
+
+        delivery_timeout_s: how long an append may take. check_settings: whether topics must have the settings that the
+        log's promises rest on; a writer may leave that to the server.
+        Raises LogError when a topic is missing or has other settings, LogUnavailable when no broker answers.
+        """
+        self.settings = parse(url) if isinstance(url, str) else url
+        self._faults = Faults()
+        self._delivery_timeout_s = delivery_timeout_s
+        self._lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._producer: KafkaProducer | None = None
+        self._reader: KafkaReader | None = None
+        self._closed = False
+        self._appended = threading.Condition()
+        self._appends = 0
+        try:
+            self._admin = AdminClient(self.settings.client(self._faults.note))
+        except KafkaException as error:
+            raise explain(self.settings, "open", error) from error
+        self._counts = check_usable(self._admin, self.settings, self._faults, check_settings)
+        self._partitions = partitions_of(self._counts)
+        self._places = {TopicPartition(self.settings.topic(p.topic), p.partition): p for p in self._partitions}
+        self._end = _Shared(lambda: self._offsets(OffsetSpec.latest()))
+        self._committed: dict[str, _Shared[dict[Partition, int]]] = {}
+
+    @property
+    def group(self) -> str:
+        """The consumer group whose committed offsets say how far the views have come."""
+        return self.settings.group
+
+    def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
+        return self._append([(topic_of(envelope.type), self._outgoing(envelope)) for envelope in envelopes])
+
+    def restore(self, records: Sequence[Record]) -> list[Position]:
+        """As HistoryLog.restore. The time a record was logged first travels in a header: Kafka stamps its own."""
+        for record in records:
+            if record.position.topic not in TOPICS:
+                raise LogError(f"the log has no topic {record.position.topic}")
+        messages = []
+        for record in records:
+            topic = record.position.topic
+            message = self._outgoing(record.envelope, topic)
+            message.headers.append(logged_header(record.timestamp_ms))
+            messages.append((topic, message))
+        return self._append(messages)
+
+    def _outgoing(self, envelope: Envelope, topic: str = "") -> Outgoing:
+        if len(envelope.data) > MESSAGE_BYTES_MAX - 64 * 1024:
+            raise LogError(f"an event of {len(envelope.data)} bytes is too long for the log: log in smaller pieces")
+        name = self.settings.topic(topic or topic_of(envelope.type))
+        return Outgoing(name, envelope.subject.encode(), envelope.data, encode_headers(envelope))
+
+    def _append(self, messages: Sequence[tuple[str, Outgoing]]) -> list[Position]:
+        if not messages:
+            return []
+        places = self._writing().append([message for _, message in messages])
+        with self._appended:
+            self._appends += 1
+            self._appended.notify_all()
+        if any(place.offset < 0 for place in places):
+            places = self._bounded(messages, places)
+        return [Position(topic, *place) for (topic, _), place in zip(messages, places, strict=True)]
+
+    def _bounded(self, messages: Sequence[tuple[str, Outgoing]], places: Sequence[Appended]) -> list[Appended]:
+        """Places, with the end of the partition where the broker told none: who waits for that has waited enough."""
+        end = self.end()
+        return [
+            place if place.offset >= 0 else Appended(place.partition, end[Partition(topic, place.partition)] - 1)
+            for (topic, _), place in zip(messages, places, strict=True)
+        ]
+
+    def _writing(self) -> KafkaProducer:
+        with self._lock:
+            self._check_open()
+            if self._producer is None:
+                self._producer = KafkaProducer(self.settings, self._faults, self._delivery_timeout_s)
+            return self._producer
+
+    def read(self, partition: Partition, offset: int, records_max: int, bytes_max: int) -> list[Record]:
+        self._check_partition(partition)
+        with self._read_lock:
+            self._check_open()
+            if self._reader is None:
+                self._reader = KafkaReader(self.settings, self._faults)
+            return self._reader.read(partition, offset, records_max, bytes_max)
+
+    def partitions(self) -> list[Partition]:
+        return list(self._partitions)
+
+    def end(self) -> dict[Partition, int]:
+        return self._end().copy()
+
+    def begin(self) -> dict[Partition, int]:
+        """The offset of the first record of each partition that has not expired."""
+        return self._offsets(OffsetSpec.earliest())
+
+    def committed(self, group: str = "") -> dict[Partition, int]:
+        """The offsets that a consumer group has committed, this log's own if none is named; those it has are missing.
+
+        Raises LogUnavailable.
+        """
+        group = group or self.group
+        with self._lock:
+            ask = self._committed.get(group)
+            if ask is None:
+                ask = self._committed[group] = _Shared(lambda: self._ask_committed(group))
+        return ask().copy()
+
+    def wait(self, beyond: Offsets, timeout_s: float) -> bool:
+        """As the protocol says. Appends of this process wake it at once; those of others are seen within 20 ms."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            appends = self._appends
+            if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with self._appended:
+                if self._appends == appends:
+                    self._appended.wait(min(left, _TAIL_INTERVAL_S))
+
+    def follow(self, offsets: Offsets, prefetch_bytes: int = PREFETCH_BYTES) -> KafkaFollower:
+        """As the protocol says. prefetch_bytes: about how much may wait in memory to be polled."""
+        for partition in offsets:
+            self._check_partition(partition)
+        self._check_open()
+        return KafkaFollower(self.settings, self._faults, offsets, prefetch_bytes)
+
+    def close(self) -> None:
+        with self._lock, self._read_lock:
+            self._closed = True
+            if self._producer is not None:
+                self._producer.close()
+            if self._reader is not None:
+                self._reader.close()
+            self._producer = self._reader = None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LogUnavailable(f"the log {self.settings.name} is closed")
+
+    def _check_partition(self, partition: Partition) -> None:
+        if not 0 <= partition.partition < self._counts.get(partition.topic, 0):
+            raise LogError(f"the log has no partition {partition.topic}/{partition.partition}")
+
+    def _offsets(self, which: OffsetSpec) -> dict[Partition, int]:
+        """One request to each broker that leads a partition."""
+
+        def ask() -> dict[Partition, int]:
+            answers = self._admin.list_offsets(
+                dict.fromkeys(self._places, which),
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                request_timeout=REQUEST_TIMEOUT_S,
+            )
+            return {self._places[place]: answer.result().offset for place, answer in answers.items()}
+
+        return self._asked(ask)
+
+    def _ask_committed(self, group: str) -> dict[Partition, int]:
+        def ask() -> dict[Partition, int]:
+            request = [ConsumerGroupTopicPartitions(group, list(self._places))]
+            answers = self._admin.list_consumer_group_offsets(request, request_timeout=REQUEST_TIMEOUT_S)
+            [answer] = answers.values()
+            places = answer.result().topic_partitions
+            for place in places:
+                if place.error is not None:
+                    raise KafkaException(place.error)
+            return {self._places[place]: place.offset for place in places if place.offset >= 0}
+
+        return self._asked(ask)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """What ask answers, asked again while the cluster moves its leaders."""
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        while True:
+            self._check_open()
+            try:
+                return ask()
+            except KafkaException as error:
+                if kafka_error(error).code() not in PASSING or time.monotonic() > deadline:
+                    raise explain(self.settings, "read", error, self._faults) from error
+                time.sleep(_RETRY_INTERVAL_S)
+
+
+class _Shared(Generic[T]):
+    """A question that many threads ask at once: one asks, and those who came before it did share its answer."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._condition = threading.Condition()
+        self._started = self._finished = 0
+        self._running = False
+        self._answer: T | None = None
+        self._error: LogError | None = None
+
+    def __call__(self) -> T:
+        """The answer to a question asked after this call began."""
+        with self._condition:
+            wanted = self._started + 1
+            self._condition.wait_for(lambda: self._finished >= wanted or not self._running)
+            if self._finished >= wanted:
+                return self._told()
+            self._running = True
+            self._started += 1
+            number = self._started
+        answer: T | None = None
+        error: LogError | None = LogUnavailable("the question was broken off")
+        try:
+            answer = self._ask()
+            error = None
+            return answer
+        except LogError as raised:
+            error = raised
+            raise
+        finally:
+            with self._condition:
+                self._running, self._finished = False, number
+                self._answer, self._error = answer, error
+                self._condition.notify_all()
+
+    def _told(self) -> T:
+        if self._error is not None:
+            raise type(self._error)(str(self._error)) from self._error
+        assert self._answer is not None
+        return self._answer
