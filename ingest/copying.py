@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from headrace.ingest.log import HistoryLog, Log, LogError, Offsets, Partition, Record
+from headrace.ingest.log import HistoryLog, LogError, Offsets, Partition, Position, Record
 from headrace.ingest.merging import in_order, in_partition
 from headrace.ingest.partitioning import partition_of
 
@@ -54,7 +54,7 @@ class Progress:
 
 
 def copy(
-    source: Log,
+    source: HistoryLog,
     target: HistoryLog,
     until: Offsets | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -66,7 +66,7 @@ def copy(
     append to the target meanwhile; the source may grow. Raises NotACopy, LogError, LogUnavailable; run again, it goes
     on where it was.
     """
-    source_end, target_end = source.end(), target.end()
+    source_begin, source_end, target_end = source.begin(), source.end(), target.end()
     ends = source_end if until is None else until
     progress = Progress()
     tell = on_progress or (lambda progress: None)
@@ -74,7 +74,8 @@ def copy(
     for topic in topics:
         if not any(partition.topic == topic for partition in target_end):
             raise LogError(f"the target has no topic {topic}; make its topics first")
-        progress.topics[topic] = TopicProgress(sum(end for partition, end in ends.items() if partition.topic == topic))
+        total = sum(max(0, end - source_begin[one]) for one, end in ends.items() if one.topic == topic)
+        progress.topics[topic] = TopicProgress(total)
     for topic in topics:
         copier = _Topic(source, target, topic, source_end, target_end, ends, batch_records)
         for _ in copier.find(progress.topics[topic]):
@@ -97,7 +98,7 @@ class _Topic:
 
     def __init__(
         self,
-        source: Log,
+        source: HistoryLog,
         target: HistoryLog,
         topic: str,
         source_end: Offsets,
@@ -117,8 +118,8 @@ class _Topic:
 
     def find(self, progress: TopicProgress) -> Iterator[None]:
         """Compare what the target holds with the beginning of the source; yields now and then."""
-        held = {one: _Peek(in_partition(self._target, one, 0, end)) for one, end in self._next.items()}
-        heads = {one: _Peek(in_partition(self._source, one, 0, end)) for one, end in self._source_end.items()}
+        held = _peeks(self._target, self._next)
+        heads = _peeks(self._source, self._source_end)
         # Copies of several partitions in one are interleaved as they were copied: take what fits, as long as some does.
         while waiting := [one for one, peek in held.items() if peek.record is not None]:
             seen = progress.found
@@ -169,16 +170,19 @@ class _Topic:
             self._restore(batch, progress)
 
     def _restore(self, batch: list[Record], progress: TopicProgress) -> None:
+        last: dict[Partition, Position] = {}
         for record, position in zip(batch, self._target.restore(batch), strict=True):
             place = self._lane(record).target
-            if position != (*place, self._next[place]):
-                raise NotACopy(
-                    f"something else appends to the target ({'/'.join(map(str, position))} was to be"
-                    f" {place.topic}/{place.partition}/{self._next[place]}): stop it, and copy into an empty log"
-                )
             self._next[place] += 1
+            last[place] = position
             progress.bytes += len(record.envelope.data)
         progress.copied += len(batch)
+        for place, position in last.items():
+            if position != (*place, self._next[place] - 1):
+                raise NotACopy(
+                    f"something else appends to the target: {'/'.join(map(str, position))} was to be at offset"
+                    f" {self._next[place] - 1} of {place.topic}/{place.partition}. Stop it, and copy into an empty log"
+                )
 
     def _lane(self, record: Record) -> _Lane:
         position = record.position
@@ -198,8 +202,14 @@ class _Topic:
         return NotACopy(
             f"the target is not a copy of the source's beginning: its {'/'.join(map(str, record.position))}"
             f" ({envelope.type} of {envelope.subject!r}) is not what the source has there. Copy into an empty log, and"
-            " let nothing else write to it before"
+            " let nothing else write to it (a server does, when it starts)"
         )
+
+
+def _peeks(log: HistoryLog, ends: Offsets) -> dict[Partition, _Peek]:
+    """Each partition from its beginning on."""
+    begins = log.begin()
+    return {one: _Peek(in_partition(log, one, begins[one], end)) for one, end in ends.items()}
 
 
 class _Peek:

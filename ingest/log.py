@@ -104,7 +104,11 @@ class Log(Protocol):
 
 
 class HistoryLog(Log, Protocol):
-    """A log that takes over the history of another one."""
+    """A log whose whole history can be read, and that can take over the history of another one."""
+
+    def begin(self) -> dict[Partition, int]:
+        """The offset of the first record of each partition that is still there; its end where there is none."""
+        ...
 
     def restore(self, records: Sequence[Record]) -> list[Position]:
         """Append records of another log: each envelope unchanged, in its topic, logged when its record says.

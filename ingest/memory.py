@@ -32,6 +32,7 @@ class MemoryLog:
         return self._add([(topic_of(envelope.type), now_ms, envelope) for envelope in envelopes])
 
     def restore(self, records: Sequence[Record]) -> list[Position]:
+        """As HistoryLog.restore."""
         return self._add([(record.position.topic, record.timestamp_ms, record.envelope) for record in records])
 
     def _add(self, entries: Sequence[tuple[str, int, Envelope]]) -> list[Position]:
@@ -67,6 +68,10 @@ class MemoryLog:
 
     def end(self) -> dict[Partition, int]:
         return {partition: len(records) for partition, records in self._records.items()}
+
+    def begin(self) -> dict[Partition, int]:
+        """As HistoryLog.begin: nothing is ever taken away."""
+        return dict.fromkeys(self._records, 0)
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
         with self._appended:

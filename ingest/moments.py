@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from headrace.ingest.log import Log, LogError, Offsets, Partition, Record
+from headrace.ingest.log import HistoryLog, LogError, Offsets, Partition, Record
 from headrace.ingest.topics import TOPICS
 
 FORMS = "a time (2026-03-01T12:00:00Z, or milliseconds since the epoch) or a position (topic/partition/offset)"
@@ -30,7 +30,7 @@ class Moment:
     time_ms: int | None = None
     offsets: Offsets = field(default_factory=dict)
 
-    def resolve(self, log: Log) -> dict[Partition, int]:
+    def resolve(self, log: HistoryLog) -> dict[Partition, int]:
         """The end of each partition of the log at this moment: the offset of the first record that is not in it.
 
         By bisection on the records' times, some twenty reads a partition. Raises LogError for a position the log does
@@ -43,7 +43,8 @@ class Moment:
             if offset > ends[partition]:
                 raise LogError(f"{partition.topic}/{partition.partition} ends at {ends[partition]}, before {offset}")
         if self.time_ms is not None:
-            ends = {partition: _first_after(log, partition, end, self.time_ms) for partition, end in ends.items()}
+            begins = log.begin()
+            ends = {one: _first_after(log, one, begins[one], end, self.time_ms) for one, end in ends.items()}
         return {**ends, **self.offsets}
 
 
@@ -84,14 +85,14 @@ def parse_time(text: str) -> int:
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
-def first_at(log: Log, partition: Partition, time_ms: int) -> int:
+def first_at(log: HistoryLog, partition: Partition, time_ms: int) -> int:
     """The offset of the first record that was logged at time_ms or later; the partition's end where there is none."""
-    return _first_after(log, partition, log.end()[partition], time_ms - 1)
+    return _first_after(log, partition, log.begin()[partition], log.end()[partition], time_ms - 1)
 
 
-def _first_after(log: Log, partition: Partition, end: int, time_ms: int) -> int:
-    """The offset of the first record below end that was logged after time_ms, or end."""
-    low, high = 0, end
+def _first_after(log: HistoryLog, partition: Partition, begin: int, end: int, time_ms: int) -> int:
+    """The offset of the first record from begin to end that was logged after time_ms, or end."""
+    low, high = begin, end
     while low < high:
         middle = (low + high) // 2
         record = _at(log, partition, middle)
@@ -105,7 +106,7 @@ def _first_after(log: Log, partition: Partition, end: int, time_ms: int) -> int:
     return min(low, end)
 
 
-def _at(log: Log, partition: Partition, offset: int) -> Record | None:
+def _at(log: HistoryLog, partition: Partition, offset: int) -> Record | None:
     """The first record at an offset or behind it."""
     records = log.read(partition, offset, 1, 1)
     return records[0] if records else None

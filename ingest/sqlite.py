@@ -97,6 +97,7 @@ class SqliteLog:
         return self._write([(topic_of(envelope.type), now_ms, envelope) for envelope in envelopes])
 
     def restore(self, records: Sequence[Record]) -> list[Position]:
+        """As HistoryLog.restore."""
         for record in records:
             if record.position.topic not in TOPICS:
                 raise LogError(f"the log has no topic {record.position.topic}")
@@ -177,6 +178,10 @@ class SqliteLog:
             except sqlite3.Error as error:
                 raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
             return self._tail_end.copy()
+
+    def begin(self) -> dict[Partition, int]:
+        """As HistoryLog.begin: nothing is ever taken away."""
+        return {Partition(name, 0): 0 for name in TOPICS}
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
         """As the protocol says. Appends of this process wake it at once; those of others are seen within 50 ms."""

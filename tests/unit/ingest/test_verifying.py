@@ -106,6 +106,9 @@ def test_records_in_another_partition_than_their_subjects_are_found() -> None:
     class Grown(MemoryLog):
         """A log that was given a fourth partition of runs when it was in use."""
 
+        def begin(self) -> dict[Partition, int]:
+            return {**super().begin(), Partition("runs", 3): 0}
+
         def end(self) -> dict[Partition, int]:
             return {**super().end(), Partition("runs", 3): 0}
 
