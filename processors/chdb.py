@@ -72,6 +72,13 @@ class Chdb:
     def settle(self, query_id: str) -> None:
         """Nothing: no insert outlives its call."""
 
+    def running(self, query_ids: str) -> list[str]:
+        """None: chDB's queries have no ids of ours."""
+        return []
+
+    def kill(self, query_ids: list[str]) -> None:
+        """Nothing, for the same reason."""
+
     def close(self) -> None:
         """Close every client."""
         self._writer.close()

@@ -8,22 +8,23 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver.httpclient import HttpClient as Client
+from clickhouse_connect.driver.httpclient import HttpClient
+from headrace.processors import schema
+from headrace.processors.clickhouse_connection import Connection
 from headrace.processors.clickhouse_errors import ENGINE_ERRORS, fault, is_passing
 from headrace.processors.one_part import ONE_PART, insert_statement
 from headrace.processors.view_errors import ViewsUnavailable
 from headrace.processors.views_url import ViewsUrl
-from urllib3.util import Timeout
 
 READS_AT_ONCE = 8
 _SLOT_TIMEOUT_S = 5.0
-RETRY_PAUSES_S = (0.05, 0.2, 0.5)
-RETRY_S = 3.0
+_RETRY_PAUSES_S = (0.05, 0.2, 0.5)
+_RETRY_S = 3.0
 """No try of a read begins later than this after the first."""
-SETTLE_S = 10.0
-_SETTLE_PAUSE_S = 0.1
+_SETTLE_KILL_S = 1.0
+_SETTLE_S = 10.0
+_SETTLE_PAUSE_S = 0.05
 
 Result = TypeVar("Result")
 
@@ -36,18 +37,26 @@ class ClickHouse:
     """
 
     def __init__(self, url: ViewsUrl, query_memory_bytes_max: int) -> None:
+        """Nothing is asked of the server yet: it may be down."""
         self.url = url
         self.place = f"the database {url.database!r} of ClickHouse at {url.server}"
         self.advice = f"run `headrace views create --views '{url}'`"
+        # Distributed tables: stored when the insert returns; and read from the replicas that are written to.
+        shards = {"distributed_foreground_insert": 1, "load_balancing": "in_order"} if url.sharded else {}
         reading = {
             "max_memory_usage": query_memory_bytes_max,
             "max_execution_time": math.ceil(url.read_timeout_s),
             "output_format_arrow_string_as_string": 1,
         }
-        writing = {**ONE_PART, "distributed_foreground_insert": 1}
-        self._reads = _Lazy(lambda: self._connect(url.read_timeout_s, reading))
-        self._writes = _Lazy(lambda: self._connect(url.insert_timeout_s, writing))
+        self._reads = Connection(url, url.read_timeout_s, {**reading, **shards}, READS_AT_ONCE)
+        self._writes = Connection(url, url.insert_timeout_s, {**ONE_PART, **shards}, 2)
         self._slots = threading.BoundedSemaphore(READS_AT_ONCE)
+        self._failed: tuple[float, ViewsUnavailable] | None = None
+        self._processes = "system.processes"
+        self._on_cluster = ""
+        if url.cluster:
+            self._processes = f"clusterAllReplicas({schema.literal(url.cluster)}, system.processes)"
+            self._on_cluster = f" ON CLUSTER {schema.literal(url.cluster)}"
 
     def rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of a query."""
@@ -76,13 +85,23 @@ class ClickHouse:
         # command, and not insert_arrow: that sends an insert again after a lost connection, unasked.
         self._call(self._writes, lambda client: client.command(sql, parameters, data=data, settings=settings))
 
+    def running(self, query_ids: str) -> list[str]:
+        """The ids that begin so of the queries that run now, on any server of the cluster."""
+        sql = f"SELECT DISTINCT query_id FROM {self._processes} WHERE startsWith(query_id, {{prefix:String}})"
+        return [row[0] for row in self.rows(sql, {"prefix": query_ids})]
+
+    def kill(self, query_ids: list[str]) -> None:
+        """Tell these queries to end; they may take a moment."""
+        self.command(f"KILL QUERY{self._on_cluster} WHERE query_id IN {{ids:Array(String)}} ASYNC", {"ids": query_ids})
+
     def settle(self, query_id: str) -> None:
-        """Return when no query with this id runs any more; one that runs is ended. Raises ViewsUnavailable."""
-        deadline_s = time.monotonic() + SETTLE_S
-        while self.rows("SELECT 1 FROM system.processes WHERE query_id = {id:String}", {"id": query_id}):
-            if time.monotonic() > deadline_s:
+        """Return when no query with this id runs any more; one that goes on is ended. Raises ViewsUnavailable."""
+        started_s = time.monotonic()
+        while query_id in self.running(query_id):
+            if time.monotonic() > started_s + _SETTLE_S:
                 raise ViewsUnavailable(f"an insert that was given up still runs on {self.url.server}: {query_id}")
-            self.command("KILL QUERY WHERE query_id = {id:String} SYNC", {"id": query_id})
+            if time.monotonic() > started_s + _SETTLE_KILL_S:
+                self.kill([query_id])
             time.sleep(_SETTLE_PAUSE_S)
 
     def close(self) -> None:
@@ -90,80 +109,35 @@ class ClickHouse:
         self._reads.close()
         self._writes.close()
 
-    def _connect(self, timeout_s: float, settings: dict[str, Any]) -> Client:
-        url = self.url
-        client: Client = clickhouse_connect.get_client(  # type: ignore[assignment]
-            interface="https" if url.secure else "http",
-            host=url.host,
-            port=url.port,
-            username=url.user,
-            password=url.password,
-            connect_timeout=math.ceil(url.connect_timeout_s),
-            send_receive_timeout=math.ceil(timeout_s),
-            verify=url.verify,
-            ca_cert=url.ca_cert or None,
-            settings=settings,
-            compress=False,
-            query_retries=0,
-            client_name="headrace",
-            dedicated_pool=True,
-            # A session would let in one query at a time.
-            autogenerate_session_id=False,
-        )
-        client.timeout = Timeout(connect=url.connect_timeout_s, read=timeout_s)
-        client.http_retries = 0
-        client.database = url.database
-        return client
-
-    def _read(self, act: Callable[[Client], Result]) -> Result:
+    def _read(self, act: Callable[[HttpClient], Result]) -> Result:
+        asked_s = time.monotonic()
         if not self._slots.acquire(timeout=_SLOT_TIMEOUT_S):
             raise ViewsUnavailable(f"no view reader was free for {_SLOT_TIMEOUT_S:g} s")
         try:
-            started_s = time.monotonic()
-            for pause_s in RETRY_PAUSES_S:
-                try:
-                    return self._call(self._reads, act)
-                except ViewsUnavailable as error:
-                    if not is_passing(error.__cause__) or time.monotonic() + pause_s > started_s + RETRY_S:
-                        raise
-                time.sleep(pause_s)
-            return self._call(self._reads, act)
+            if self._failed is not None and self._failed[0] > asked_s:
+                # Who waited for a reader while the server was found to be down does not wait for that once more.
+                raise ViewsUnavailable(str(self._failed[1]))
+            return self._tried(act)
         finally:
             self._slots.release()
 
-    def _call(self, clients: _Lazy, act: Callable[[Client], Result]) -> Result:
-        try:
-            return act(clients.get())
-        except ENGINE_ERRORS as error:
-            raise fault(error, self.url) from error
-
-
-class _Lazy:
-    """A client that is made when it is first needed. Those who wait for one that cannot be made fail with it."""
-
-    def __init__(self, connect: Callable[[], Client]) -> None:
-        self._connect = connect
-        self._client: Client | None = None
-        self._lock = threading.Lock()
-        self._failed: tuple[float, Exception] | None = None
-
-    def get(self) -> Client:
-        """The client."""
-        asked_s = time.monotonic()
-        with self._lock:
-            if self._client is None:
-                if self._failed is not None and self._failed[0] >= asked_s:
-                    raise self._failed[1]
-                try:
-                    self._client = self._connect()
-                except ENGINE_ERRORS as error:
+    def _tried(self, act: Callable[[HttpClient], Result]) -> Result:
+        started_s = time.monotonic()
+        pauses_s = iter(_RETRY_PAUSES_S)
+        while True:
+            try:
+                return self._call(self._reads, act)
+            except ViewsUnavailable as error:
+                if not is_passing(error.__cause__):
+                    raise
+                pause_s = next(pauses_s, None)
+                if pause_s is None or time.monotonic() + pause_s > started_s + _RETRY_S:
                     self._failed = (time.monotonic(), error)
                     raise
-            return self._client
+            time.sleep(pause_s)
 
-    def close(self) -> None:
-        """Close it, if there is one."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+    def _call(self, connection: Connection, act: Callable[[HttpClient], Result]) -> Result:
+        try:
+            return act(connection.client())
+        except ENGINE_ERRORS as error:
+            raise fault(error, self.url) from error

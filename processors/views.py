@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from headrace.processors import schema
 from headrace.processors.chdb import Chdb
 from headrace.processors.clickhouse import ClickHouse
@@ -59,6 +61,12 @@ class Engine(Protocol):
     def settle(self, query_id: str) -> None:
         """See that a query has ended."""
 
+    def running(self, query_ids: str) -> list[str]:
+        """The ids that begin so of what runs now."""
+
+    def kill(self, query_ids: list[str]) -> None:
+        """Tell these to end."""
+
     def close(self) -> None:
         """Let go of everything."""
 
@@ -96,6 +104,31 @@ class Views:
         Raises ViewsUnavailable when the server cannot be asked, or the insert does not end within 10 s.
         """
         self._engine.settle(query_id)
+
+    def missing(self, table: str, rows: pa.Table) -> pa.Table:
+        """What of an insert that has settled is not stored: nothing or all of it; of sharded tables any shards' part.
+
+        No other insert has rows of the same positions. Raises ViewsUnavailable.
+        """
+        names = [name for name in ("topic", "partition", "offset") if name in schema.tables()[table].columns]
+        offsets = rows.column("offset")
+        parameters = {
+            "partitions": rows.column("partition").unique().to_pylist(),
+            "first": pc.min(offsets).as_py(),
+            "last": pc.max(offsets).as_py(),
+        }
+        where = "partition IN {partitions:Array(UInt16)} AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
+        stored = set(self.rows(f"SELECT DISTINCT {', '.join(names)} FROM {table} WHERE {where}", parameters))
+        positions = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+        return rows.filter(pa.array([position not in stored for position in positions], pa.bool_()))
+
+    def running(self, query_ids: str) -> list[str]:
+        """The ids that begin so of the inserts and queries that run now, on every server. Raises ViewsUnavailable."""
+        return self._engine.running(query_ids)
+
+    def kill(self, query_ids: Collection[str]) -> None:
+        """Tell these to end; settle sees that one has. Raises ViewsUnavailable."""
+        self._engine.kill(sorted(query_ids))
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query. parameters: bound by the server as `{name:Type}`. Raises ViewsUnavailable."""
@@ -142,12 +175,13 @@ def embedded(folder: Path) -> Views:
     return Views(Chdb(folder, _QUERY_MEMORY_BYTES_MAX))
 
 
-def server(url: str) -> Views:
+def server(url: str | ViewsUrl) -> Views:
     """Views on a ClickHouse server: `clickhouse://[user[:password]@]host[:port]/[database]?option=value&...`.
 
     Nothing is created, and nothing is asked before the first use: the server may be down. Raises BadViewsUrl.
     """
-    return Views(ClickHouse(parse_views_url(url), _QUERY_MEMORY_BYTES_MAX))
+    parsed = parse_views_url(url) if isinstance(url, str) else url
+    return Views(ClickHouse(parsed, _QUERY_MEMORY_BYTES_MAX))
 
 
 def open_views(url_or_folder: str | Path) -> Views:

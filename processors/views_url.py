@@ -59,8 +59,9 @@ class ViewsUrl:
         return Target(self.database, self.cluster, self.sharded)
 
     def __str__(self) -> str:
-        """The URL without user and password: what messages may show, and a person may copy."""
+        """The URL without the password: what messages may show, and a person may copy."""
         host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"{quote(self.user)}@{host}" if self.user != "default" else host
         options = [f"cluster={quote(self.cluster)}"] * bool(self.cluster) + ["sharded=1"] * self.sharded
         options += ["secure=1"] * self.secure
         return f"{SCHEME}://{host}:{self.port}/{quote(self.database)}" + ("?" + "&".join(options) if options else "")

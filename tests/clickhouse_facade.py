@@ -1,9 +1,9 @@
 """ClickHouse's HTTP interface over chDB, for tests where no ClickHouse server can run.
 
-`python tests/clickhouse_facade.py --data-dir D --port P`: the stock clickhouse-connect client talks to it unmodified.
-The engine is the real one, and keeps its data in the folder through a kill -9; what this file adds is the transport
-(https://clickhouse.com/docs/interfaces/http). Left out: sessions, external tables, progress headers, native block
-compression, replication, clusters, system.query_log and part_log, which chDB lacks.
+In the repository's root: `python -m tests.clickhouse_facade --data-dir D --port P`. The stock clickhouse-connect client
+talks to it unmodified. The engine is the real one, and keeps its data in the folder through a kill -9; what this adds
+is the transport (https://clickhouse.com/docs/interfaces/http). Left out: sessions, external tables, progress headers,
+native block compression, replication, clusters, and system.query_log and part_log, which chDB lacks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import base64
 import gzip
 import hmac
-import itertools
 import json
 import re
 import signal
@@ -23,7 +22,6 @@ import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +31,8 @@ from urllib.parse import parse_qsl, urlsplit
 import chdb
 import lz4.frame
 import pyarrow
+
+from tests.clickhouse_statements import Refused, literal, statement
 
 TRANSPORT_PARAMETERS = {
     *("query", "database", "default_format", "user", "password", "query_id", "session_id", "session_timeout"),
@@ -47,79 +47,6 @@ STATUS_OF_CODE = {
     159: 408,
 }
 """HTTP status of an exception's code, as ClickHouse's exceptionCodeToHTTPStatus has them; 500 for the others."""
-TOKEN = re.compile(
-    rb"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|--[^\n]*|/\*.*?\*/|[A-Za-z_][\w.]*|\s+|.""", re.S
-)
-WITH_RESULT = (b"SELECT", b"WITH", b"SHOW", b"DESC", b"DESCRIBE", b"EXPLAIN", b"EXISTS", b"CHECK", b"KILL", b"(")
-
-
-class Refused(Exception):
-    """The engine, or this file, refused a request: `Code: 60. DB::Exception: ...`."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        found = re.search(r"Code: (\d+)", message)
-        self.code = int(found.group(1)) if found else 1002
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement in the engine's words. format: of its result, where it names one."""
-
-    sql: bytes
-    format: str | None
-    has_result: bool
-
-
-def statement(text: bytes, body: bytes, keep: Path) -> Statement:
-    """What the engine is to run: data after `FORMAT` goes to a file, which takes the place of it or of `input(...)`.
-
-    Query ids, which chDB cannot be given, are kept as the query's log_comment.
-    """
-    tokens = [(found.group(), found.start()) for found in TOKEN.finditer(text)]
-    words = [(token, at) for token, at in tokens if token[:1].isalpha()]
-    first = next((token.upper() for token, _ in tokens if not token.isspace() and token[:1] not in b"-/"), b"")
-    insert = first == b"INSERT"
-    after = next((at + 1 for token, at in tokens if token == b";"), None)
-    if after is not None and not insert and text[after:].strip():
-        raise Refused("Code: 62. DB::Exception: Syntax error: Multi-statements are not allowed. (SYNTAX_ERROR)")
-    name, start, end = _format_clause(text, words)
-    if not insert:
-        ids = first == b"KILL"
-        rewritten = b"".join(_own_ids(token, ids) for token, _ in tokens)
-        return Statement(rewritten + body, name, first in WITH_RESULT)
-    if name is None or name.upper() == "VALUES":
-        return Statement(text + body, None, False)
-    keep.write_bytes(text[end:].removeprefix(b"\r").removeprefix(b"\n") + body)
-    read = text.find(b"input(")
-    if read >= 0:
-        source = b"file(%s, '%s', " % (_literal(str(keep)), name.encode())
-        return Statement(text[:read] + source + text[read + 6 : start], None, False)
-    settings = next((at for token, at in words if token.upper() == b"SETTINGS"), start)
-    from_file = b" FROM INFILE %s " % _literal(str(keep))
-    return Statement(text[:settings] + from_file + text[settings:end], None, False)
-
-
-def _format_clause(text: bytes, words: list[tuple[bytes, int]]) -> tuple[str | None, int, int]:
-    """The name that follows FORMAT, where the clause begins, and where the name ends."""
-    for (token, at), (following, start) in itertools.pairwise(words):
-        end = start + len(following)
-        if token.upper() == b"FORMAT" and not text[at + 6 : start].strip() and text[end : end + 1] != b"(":
-            return following.decode(), at, end
-    return None, len(text), len(text)
-
-
-def _own_ids(token: bytes, kill: bool) -> bytes:
-    if kill:
-        return b"Settings['log_comment']" if token == b"query_id" else token
-    if token.lower() != b"system.processes":
-        return token
-    own = b"if(mapContains(Settings, 'log_comment'), Settings['log_comment'], query_id) AS query_id"
-    return b"(SELECT * REPLACE (%s) FROM system.processes)" % own
-
-
-def _literal(text: str) -> bytes:
-    return ("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'").encode()
 
 
 class Engine:
@@ -150,6 +77,8 @@ class Engine:
                 parameters = {name[6:]: value for name, value in p.items() if name.startswith("param_")}
                 result = connection.query(found.sql.decode("utf-8", "surrogateescape"), format, params=parameters)
                 data = bytes(result.bytes())
+                if format == "Native" and found.has_result and not data:
+                    data = _native_header(connection, found.query, parameters)
                 return data, format if found.has_result else None, result
             except Refused:
                 raise
@@ -162,10 +91,10 @@ class Engine:
     def _set_up(self, connection: Any, p: Mapping[str, str], query_id: str) -> None:
         settings = {"implicit_select": "0", "log_comment": query_id}
         settings |= {k: v for k, v in p.items() if k not in TRANSPORT_PARAMETERS and not k.startswith(("param_", ":"))}
-        for name, value in settings.items():
-            if not re.fullmatch(r"\w+", name):
-                raise Refused(f"Code: 115. DB::Exception: Unknown setting '{name}'. (UNKNOWN_SETTING)")
-            connection.query(f"SET {name} = {_literal(value).decode()}")
+        wrong = [name for name in settings if not re.fullmatch(r"\w+", name)]
+        if wrong:
+            raise Refused(f"Code: 115. DB::Exception: Unknown setting '{wrong[0]}'. (UNKNOWN_SETTING)")
+        connection.query("SET " + ", ".join(f"{name} = {literal(value).decode()}" for name, value in settings.items()))
         database = p.get("database", "").replace("`", "\\`")
         if database:
             connection.query(f"USE `{database}`")
@@ -184,6 +113,25 @@ class Engine:
         finally:
             with self._lock:
                 self._running.discard(query_id)
+
+
+def _native_header(connection: Any, query: bytes, parameters: Mapping[str, str]) -> bytes:
+    """The block without rows that a server sends for an empty result; chDB sends nothing."""
+    try:
+        found = connection.query(f"DESCRIBE TABLE ({query.decode()})", "JSONCompact", params=dict(parameters))
+    except RuntimeError:  # such as SHOW, which cannot be described
+        return b""
+    columns = json.loads(found.bytes())["data"]
+    return _varint(len(columns)) + _varint(0) + b"".join(_text(name) + _text(type) for name, type, *_ in columns)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return _varint(len(data)) + data
+
+
+def _varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + _varint(number >> 7)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-FACADE = Path(__file__).with_name("clickhouse_facade.py")
+ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 60.0
 _DATABASES = itertools.count(1)
 
@@ -41,10 +41,18 @@ class ClickHouse:
     def start(self) -> ClickHouse:
         """Start it and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(FACADE), "--data-dir", str(self.folder), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.clickhouse_facade",
+            "--data-dir",
+            str(self.folder),
+            "--port",
+            str(self.port),
+        ]
         command += ["--user", self.user, "--password", self.password]
         with (self.folder / "output").open("ab") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self.answers():
             assert self.process.poll() is None, self.output()
