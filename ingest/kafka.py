@@ -7,27 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 from headrace.ingest.envelope import Envelope
-from headrace.ingest.kafka_errors import PASSING, Faults, explain, kafka_error
+from headrace.ingest.kafka_admin import KafkaAdmin
 from headrace.ingest.kafka_headers import encode_headers, logged_header
-from headrace.ingest.kafka_producer import Appended, KafkaProducer, Outgoing
-from headrace.ingest.kafka_reader import (
-    PREFETCH_BYTES,
-    REQUEST_TIMEOUT_S,
-    KafkaFollower,
-    KafkaReader,
-    partitions_of,
-)
+from headrace.ingest.kafka_producer import Appended, KafkaProducer, NotConfirmed, Outgoing
+from headrace.ingest.kafka_reader import PREFETCH_BYTES, KafkaFollower, KafkaReader
 from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings, parse
-from headrace.ingest.kafka_topics import check_usable
 from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
 from headrace.ingest.topics import TOPICS, topic_of
 
 DELIVERY_TIMEOUT_S = 10.0
 _TAIL_INTERVAL_S = 0.02
-_RETRY_INTERVAL_S = 0.05
 
 T = TypeVar("T")
 
@@ -54,7 +44,8 @@ class KafkaLog:
         Raises LogError when a topic is missing or has other settings, LogUnavailable when no broker answers.
         """
         self.settings = parse(url) if isinstance(url, str) else url
-        self._faults = Faults()
+        self._admin = KafkaAdmin(self.settings)
+        self._faults = self._admin.faults
         self._delivery_timeout_s = delivery_timeout_s
         self._lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -63,14 +54,8 @@ class KafkaLog:
         self._closed = False
         self._appended = threading.Condition()
         self._appends = 0
-        try:
-            self._admin = AdminClient(self.settings.client(self._faults.note))
-        except KafkaException as error:
-            raise explain(self.settings, "open", error) from error
-        self._counts = check_usable(self._admin, self.settings, self._faults, check_settings)
-        self._partitions = partitions_of(self._counts)
-        self._places = {TopicPartition(self.settings.topic(p.topic), p.partition): p for p in self._partitions}
-        self._end = _Shared(lambda: self._offsets(OffsetSpec.latest()))
+        self._counts = self._admin.usable(check_settings)
+        self._end = _Shared(lambda: self._admin.ends(self._counts))
         self._committed: dict[str, _Shared[dict[Partition, int]]] = {}
 
     @property
@@ -103,13 +88,23 @@ class KafkaLog:
     def _append(self, messages: Sequence[tuple[str, Outgoing]]) -> list[Position]:
         if not messages:
             return []
-        places = self._writing().append([message for _, message in messages])
+        try:
+            places = self._writing().append([message for _, message in messages])
+        except NotConfirmed as error:
+            raise LogUnavailable(self._why_not(error)) from error
         with self._appended:
             self._appends += 1
             self._appended.notify_all()
         if any(place.offset < 0 for place in places):
             places = self._bounded(messages, places)
         return [Position(topic, *place) for (topic, _), place in zip(messages, places, strict=True)]
+
+    def _why_not(self, error: NotConfirmed) -> str:
+        """What keeps brokers from confirming: librdkafka only says that the time is over."""
+        try:
+            return self._admin.too_few_replicas() or str(error)
+        except LogError:
+            return str(error)
 
     def _bounded(self, messages: Sequence[tuple[str, Outgoing]], places: Sequence[Appended]) -> list[Appended]:
         """Places, with the end of the partition where the broker told none: who waits for that has waited enough."""
@@ -135,14 +130,16 @@ class KafkaLog:
             return self._reader.read(partition, offset, records_max, bytes_max)
 
     def partitions(self) -> list[Partition]:
-        return list(self._partitions)
+        return [Partition(topic, number) for topic, count in self._counts.items() for number in range(count)]
 
     def end(self) -> dict[Partition, int]:
+        self._check_open()
         return self._end().copy()
 
     def begin(self) -> dict[Partition, int]:
         """The offset of the first record of each partition that has not expired."""
-        return self._offsets(OffsetSpec.earliest())
+        self._check_open()
+        return self._admin.begins(self._counts)
 
     def committed(self, group: str = "") -> dict[Partition, int]:
         """The offsets that a consumer group has committed, this log's own if none is named; those it has are missing.
@@ -151,9 +148,10 @@ class KafkaLog:
         """
         group = group or self.group
         with self._lock:
+            self._check_open()
             ask = self._committed.get(group)
             if ask is None:
-                ask = self._committed[group] = _Shared(lambda: self._ask_committed(group))
+                ask = self._committed[group] = _Shared(lambda: self._admin.committed(group, self._counts))
         return ask().copy()
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
@@ -193,44 +191,6 @@ class KafkaLog:
     def _check_partition(self, partition: Partition) -> None:
         if not 0 <= partition.partition < self._counts.get(partition.topic, 0):
             raise LogError(f"the log has no partition {partition.topic}/{partition.partition}")
-
-    def _offsets(self, which: OffsetSpec) -> dict[Partition, int]:
-        """One request to each broker that leads a partition."""
-
-        def ask() -> dict[Partition, int]:
-            answers = self._admin.list_offsets(
-                dict.fromkeys(self._places, which),
-                isolation_level=IsolationLevel.READ_UNCOMMITTED,
-                request_timeout=REQUEST_TIMEOUT_S,
-            )
-            return {self._places[place]: answer.result().offset for place, answer in answers.items()}
-
-        return self._asked(ask)
-
-    def _ask_committed(self, group: str) -> dict[Partition, int]:
-        def ask() -> dict[Partition, int]:
-            request = [ConsumerGroupTopicPartitions(group, list(self._places))]
-            answers = self._admin.list_consumer_group_offsets(request, request_timeout=REQUEST_TIMEOUT_S)
-            [answer] = answers.values()
-            places = answer.result().topic_partitions
-            for place in places:
-                if place.error is not None:
-                    raise KafkaException(place.error)
-            return {self._places[place]: place.offset for place in places if place.offset >= 0}
-
-        return self._asked(ask)
-
-    def _asked(self, ask: Callable[[], T]) -> T:
-        """What ask answers, asked again while the cluster moves its leaders."""
-        deadline = time.monotonic() + REQUEST_TIMEOUT_S
-        while True:
-            self._check_open()
-            try:
-                return ask()
-            except KafkaException as error:
-                if kafka_error(error).code() not in PASSING or time.monotonic() > deadline:
-                    raise explain(self.settings, "read", error, self._faults) from error
-                time.sleep(_RETRY_INTERVAL_S)
 
 
 class _Shared(Generic[T]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,6 +15,7 @@ FORBIDDEN = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
+_NOISE = re.compile(r"^\S+/(?:bootstrap|\d+): | \(after \d+ms in state \w+.*\)$")
 UNKNOWN_TOPIC = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
@@ -68,6 +70,11 @@ class Faults:
         """A broker has answered."""
         self.down = False
         self._last = None
+
+    def refused(self) -> KafkaError | None:
+        """Why brokers refuse this client, if they lately did: asking again will not help."""
+        last = self.last()
+        return last if last is not None and last.code() in CREDENTIALS else None
 
     def last(self, within_s: float = 30.0) -> KafkaError | None:
         """The last error, if there was one lately."""
@@ -133,8 +140,5 @@ def create_hint(settings: KafkaSettings) -> str:
 
 
 def _detail(error: KafkaError) -> str:
-    """The message without the address of librdkafka's thread and the times it counts."""
-    text = error.str()
-    if text.startswith(("sasl_", "ssl://", "plaintext", "127.", "localhost")) or "bootstrap: " in text:
-        text = text.split("bootstrap: ", 1)[-1]
-    return text.split(" (after ", 1)[0].strip().rstrip(".")
+    """The message without the name of librdkafka's thread and the times it counts."""
+    return _NOISE.sub("", error.str()).strip().rstrip(".")

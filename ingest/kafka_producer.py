@@ -36,6 +36,10 @@ class Appended(NamedTuple):
     offset: int
 
 
+class NotConfirmed(LogUnavailable):
+    """Brokers did not confirm an append in time."""
+
+
 class _Batch:
     """The messages of one append, while they are under way."""
 
@@ -148,7 +152,10 @@ class KafkaProducer:
                 f"cannot append to the log {self._settings.name}: an event is longer than it takes. Raise"
                 " max.message.bytes of the topics (`headrace topics check` tells), or log in smaller pieces"
             )
-        return explain(self._settings, "append to", error, self._faults)
+        found = explain(self._settings, "append to", error, self._faults)
+        if error.code() in (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT):
+            return NotConfirmed(str(found))
+        return found
 
     def _poll(self) -> None:
         """Serve the answers of brokers, until the log is closed."""

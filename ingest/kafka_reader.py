@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from headrace.ingest.kafka_admin import REQUEST_TIMEOUT_S
 from headrace.ingest.kafka_errors import OUT_OF_RANGE, Faults, explain, kafka_error
 from headrace.ingest.kafka_headers import record_of
 from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings
 from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
 
-REQUEST_TIMEOUT_S = 5.0
 PREFETCH_BYTES = 32 * 1024**2
 _CONSUME_MAX = 1000
 _CHECK_INTERVAL_S = 1.0
@@ -239,8 +238,3 @@ def expired(settings: KafkaSettings, partition: Partition, offset: int, begin: i
         f"{first} have expired, or the topic was made anew. Set retention.ms=-1 and retention.bytes=-1, so that history"
         " stays; views that have read them are still whole, others cannot be built from this log"
     )
-
-
-def partitions_of(counts: Mapping[str, int]) -> list[Partition]:
-    """Every partition of topics with so many each."""
-    return [Partition(topic, number) for topic, count in counts.items() for number in range(count)]

@@ -108,11 +108,12 @@ class KafkaBroker:
 
     def new_log(self, partitions: int = 3) -> str:
         """The URL of a new log on this broker, its topics made."""
+        from headrace.ingest.kafka_admin import KafkaAdmin
         from headrace.ingest.kafka_settings import parse
-        from headrace.ingest.kafka_topics import KafkaTopics, Wanted
+        from headrace.ingest.kafka_topics import Wanted
 
         url = self.url()
-        KafkaTopics(parse(url)).create(Wanted(partitions=partitions))
+        KafkaAdmin(parse(url)).create(Wanted(partitions=partitions))
         return url
 
     def start(self) -> KafkaBroker:

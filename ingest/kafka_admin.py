@@ -1,0 +1,260 @@
+"""Asks and tells a Kafka cluster about one log: its topics, their ends, what a group has committed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
+from typing import TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
+from headrace.ingest.kafka_errors import (
+    FORBIDDEN,
+    PASSING,
+    UNKNOWN_TOPIC,
+    Faults,
+    create_hint,
+    explain,
+    kafka_error,
+)
+from headrace.ingest.kafka_settings import KafkaSettings
+from headrace.ingest.kafka_topics import Difference, Found, Wanted, differences, settings_of
+from headrace.ingest.log import LogError, Partition
+from headrace.ingest.topics import TOPICS
+
+REQUEST_TIMEOUT_S = 5.0
+_READY_TIMEOUT_S = 15.0
+_RETRY_INTERVAL_S = 0.05
+
+T = TypeVar("T")
+
+
+class KafkaAdmin:
+    """One log's connection to its cluster for all but events. Safe to share between threads.
+
+    Methods raise LogUnavailable when no broker answers, after 5 s at most.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        """Connects when it is first asked. Raises LogError for a property that librdkafka does not know."""
+        self.settings = settings
+        self.faults = Faults()
+        try:
+            self._client = AdminClient(settings.client(self.faults.note))
+        except KafkaException as error:
+            raise explain(settings, "open", error) from error
+
+    # --- topics -------------------------------------------------------------------------------------------------------
+
+    def create(self, wanted: Wanted) -> dict[str, bool]:
+        """Make the topics that are missing, and leave others as they are; names on the broker, with whether it is new.
+
+        Returns once all of them can be written. Raises LogError where there are too few brokers for what is wanted.
+        """
+        brokers = len(self._first(self._client.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)).nodes)
+        replicas = wanted.replication_factor or min(3, brokers)
+        in_sync = wanted.min_insync_of(replicas)
+        if replicas > brokers:
+            raise LogError(
+                f"a replication factor of {replicas} needs as many brokers, and {self.settings.bootstrap} has"
+                f" {brokers}. Start more brokers, or ask for fewer replicas"
+            )
+        if in_sync > replicas:
+            raise LogError(
+                f"min.insync.replicas={in_sync} can never be met by {replicas} replicas. Ask for more replicas, or for"
+                " fewer in sync"
+            )
+        topics = [
+            NewTopic(
+                self.settings.topic(topic.name),
+                wanted.partitions_of(topic),
+                replicas,
+                config=settings_of(topic, wanted, replicas),
+            )
+            for topic in TOPICS.values()
+        ]
+        made = self._client.create_topics(
+            topics, operation_timeout=REQUEST_TIMEOUT_S, request_timeout=REQUEST_TIMEOUT_S
+        )
+        new = {}
+        for name, answer in made.items():
+            try:
+                answer.result()
+                new[name] = True
+            except KafkaException as error:
+                if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._explained(f"make the topic {name} of", error) from error
+                new[name] = False
+        self._await_leaders()
+        return new
+
+    def _await_leaders(self) -> None:
+        """Wait until each partition has a leader that answers."""
+        deadline_s = time.monotonic() + _READY_TIMEOUT_S
+        while True:
+            try:
+                self.ends(self.usable(check_settings=False))
+                return
+            except LogError:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(_RETRY_INTERVAL_S)
+
+    def found(self) -> list[Found]:
+        """The topics as they are; those that do not exist are missing."""
+        described = self._described()
+        settings = self._topic_settings(described)
+        return [_found(name, one, settings[name]) for name, one in described.items()]
+
+    def check(self, wanted: Wanted) -> list[Difference]:
+        """Every difference between what topics should be and what they are."""
+        return differences(self.settings, self.found(), wanted)
+
+    def usable(self, check_settings: bool = True) -> dict[str, int]:
+        """How many partitions each topic has, by its short name.
+
+        check_settings: whether to look at their settings as well, if this user may.
+        Raises LogError when a topic is missing or cannot be used as it is.
+        """
+        described = self._described()
+        missing = [self.settings.topic(name) for name in TOPICS if name not in described]
+        if missing:
+            subject = f"topic {missing[0]} does" if len(missing) == 1 else f"topics {', '.join(missing)} do"
+            raise LogError(f"the {subject} not exist at {self.settings.bootstrap}. {create_hint(self.settings)}")
+        known: Mapping[str, Mapping[str, str]] = {}
+        if check_settings:
+            try:
+                known = self._topic_settings(described)
+            except LogError as error:
+                if (
+                    not isinstance(error.__cause__, KafkaException)
+                    or kafka_error(error.__cause__).code() not in FORBIDDEN
+                ):
+                    raise
+        found = [_found(name, one, known.get(name, {})) for name, one in described.items()]
+        for difference in differences(self.settings, found, Wanted()):
+            if difference.fatal:
+                raise LogError(difference.advice)
+        return {name: len(described[name].partitions) for name in TOPICS}
+
+    def too_few_replicas(self) -> str:
+        """A sentence about a topic that takes no event because replicas are missing; empty when there is none."""
+        for difference in self.check(Wanted()):
+            if difference.refuses_events:
+                return difference.advice
+        return ""
+
+    def _described(self) -> dict[str, TopicDescription]:
+        """The topics that exist, by their short names."""
+        names = {self.settings.topic(name): name for name in TOPICS}
+        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_TIMEOUT_S)
+        described: dict[str, TopicDescription] = {}
+        for full, answer in answers.items():
+            try:
+                described[names[full]] = self._first(answer)
+            except LogError as error:
+                if (
+                    not isinstance(error.__cause__, KafkaException)
+                    or kafka_error(error.__cause__).code() not in UNKNOWN_TOPIC
+                ):
+                    raise
+        return described
+
+    def _topic_settings(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+        """What the broker says about topics, by their short names."""
+        resources = {ConfigResource(ResourceType.TOPIC, self.settings.topic(name)): name for name in topics}
+        if not resources:
+            return {}
+        answers = self._client.describe_configs(list(resources), request_timeout=REQUEST_TIMEOUT_S)
+        return {
+            resources[resource]: {name: str(entry.value) for name, entry in self._first(answer).items()}
+            for resource, answer in answers.items()
+        }
+
+    def _first(self, answer: Future[T]) -> T:
+        """An answer for which the connection may have to be made; wrong credentials fail before the time is over."""
+        while not wait([answer], timeout=_RETRY_INTERVAL_S).done:
+            self._client.poll(0)
+            refused = self.faults.refused()
+            if refused is not None:
+                raise self._explained("open", refused)
+        try:
+            return answer.result()
+        except KafkaException as error:
+            raise self._explained("open", error) from error
+
+    # --- offsets ------------------------------------------------------------------------------------------------------
+
+    def ends(self, counts: Mapping[str, int]) -> dict[Partition, int]:
+        """The offset the next record of each partition will get. counts: partitions a topic."""
+        return self._offsets(counts, OffsetSpec.latest())
+
+    def begins(self, counts: Mapping[str, int]) -> dict[Partition, int]:
+        """The offset of the first record of each partition that has not expired."""
+        return self._offsets(counts, OffsetSpec.earliest())
+
+    def _offsets(self, counts: Mapping[str, int], which: OffsetSpec) -> dict[Partition, int]:
+        """One request to each broker that leads a partition."""
+        places = self._places(counts)
+
+        def ask() -> dict[Partition, int]:
+            answers = self._client.list_offsets(
+                dict.fromkeys(places, which),
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                request_timeout=REQUEST_TIMEOUT_S,
+            )
+            return {places[place]: answer.result().offset for place, answer in answers.items()}
+
+        return self._asked(ask)
+
+    def committed(self, group: str, counts: Mapping[str, int]) -> dict[Partition, int]:
+        """The offsets that a consumer group has committed; partitions without are missing."""
+        places = self._places(counts)
+
+        def ask() -> dict[Partition, int]:
+            request = [ConsumerGroupTopicPartitions(group, list(places))]
+            [answer] = self._client.list_consumer_group_offsets(request, request_timeout=REQUEST_TIMEOUT_S).values()
+            found = answer.result().topic_partitions
+            for place in found:
+                if place.error is not None:
+                    raise KafkaException(place.error)
+            return {places[place]: place.offset for place in found if place.offset >= 0}
+
+        return self._asked(ask)
+
+    def _places(self, counts: Mapping[str, int]) -> dict[TopicPartition, Partition]:
+        return {
+            TopicPartition(self.settings.topic(topic), number): Partition(topic, number)
+            for topic, count in counts.items()
+            for number in range(count)
+        }
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """What ask answers, asked again while the cluster moves its leaders."""
+        deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
+        while True:
+            self._client.poll(0)  # what error_cb is to hear would pile up
+            try:
+                return ask()
+            except KafkaException as error:
+                if kafka_error(error).code() not in PASSING or time.monotonic() > deadline_s:
+                    raise self._explained("read", error) from error
+                time.sleep(_RETRY_INTERVAL_S)
+
+    def _explained(self, doing: str, error: KafkaException | KafkaError) -> LogError:
+        self._client.poll(0)
+        return explain(self.settings, doing, error, self.faults)
+
+
+def _found(name: str, described: TopicDescription, settings: Mapping[str, str]) -> Found:
+    replicas = min(len(partition.replicas) for partition in described.partitions)
+    in_sync = min(len(partition.isr) for partition in described.partitions)
+    return Found(name, len(described.partitions), replicas, in_sync, settings)
