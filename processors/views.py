@@ -29,6 +29,7 @@ __all__ = [
     "Views",
     "ViewsUnavailable",
     "WrongSchema",
+    "check",
     "create",
     "drop",
     "embedded",
@@ -194,6 +195,15 @@ def open_views(url_or_folder: str | Path) -> Views:
 def create(url: ViewsUrl) -> None:
     """Make the database and every table that is not there. Raises ViewsUnavailable."""
     _define(url, schema.create_statements(url.target))
+
+
+def check(url: ViewsUrl) -> None:
+    """See that every table is there, as this version has it. Raises WrongSchema; ViewsUnavailable."""
+    views = server(url)
+    try:
+        views.check_schema()
+    finally:
+        views.close()
 
 
 def drop(url: ViewsUrl) -> None:

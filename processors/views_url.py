@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from headrace.processors.schema import Target
@@ -10,6 +10,7 @@ from headrace.processors.schema import Target
 SCHEME = "clickhouse"
 DEFAULT_DATABASE = "headrace"
 HTTP_PORT, HTTPS_PORT = 8123, 8443
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, INSERT_TIMEOUT_S = 2.0, 30.0, 120.0
 OPTIONS = (
     "cluster",
     "sharded",
@@ -44,9 +45,9 @@ class ViewsUrl:
     secure: bool = False
     verify: bool = True
     ca_cert: str = ""
-    connect_timeout_s: float = 2.0
-    read_timeout_s: float = 30.0
-    insert_timeout_s: float = 120.0
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    read_timeout_s: float = READ_TIMEOUT_S
+    insert_timeout_s: float = INSERT_TIMEOUT_S
 
     @property
     def server(self) -> str:
@@ -57,6 +58,12 @@ class ViewsUrl:
     def target(self) -> Target:
         """Where the tables are, or are made."""
         return Target(self.database, self.cluster, self.sharded)
+
+    def on_cluster(self, cluster: str, sharded: bool) -> ViewsUrl:
+        """The same, of tables that lie on a cluster ('' for none), over its shards or not. Raises BadViewsUrl."""
+        if sharded and not cluster:
+            raise BadViewsUrl("tables are sharded over a cluster, and none is named; add cluster=NAME to the views URL")
+        return replace(self, cluster=cluster, sharded=sharded)
 
     def __str__(self) -> str:
         """The URL without the password: what messages may show, and a person may copy."""
@@ -88,23 +95,20 @@ def parse_views_url(text: str) -> ViewsUrl:
         raise BadViewsUrl(f"the views URL names the database {database!r}; a database's name has no slash")
     options = _options(parts.query)
     secure = _flag(options, "secure", False)
-    cluster = options.get("cluster", "")
-    sharded = _flag(options, "sharded", False)
-    if sharded and not cluster:
-        raise BadViewsUrl("the views URL has sharded=1 without a cluster; add cluster=NAME")
-    return ViewsUrl(
+    found = ViewsUrl(
         host=parts.hostname,
         port=port or (HTTPS_PORT if secure else HTTP_PORT),
         database=database,
         user=unquote(parts.username or "default"),
         password=unquote(parts.password or ""),
-        cluster=cluster,
-        sharded=sharded,
         secure=secure,
         verify=_flag(options, "verify", True),
         ca_cert=options.get("ca_cert", ""),
-        **{name: _seconds(options[name], name) for name in options if name.endswith("_timeout_s")},
+        connect_timeout_s=_seconds(options, "connect_timeout_s", CONNECT_TIMEOUT_S),
+        read_timeout_s=_seconds(options, "read_timeout_s", READ_TIMEOUT_S),
+        insert_timeout_s=_seconds(options, "insert_timeout_s", INSERT_TIMEOUT_S),
     )
+    return found.on_cluster(options.get("cluster", ""), _flag(options, "sharded", False))
 
 
 def _options(query: str) -> dict[str, str]:
@@ -124,11 +128,11 @@ def _flag(options: dict[str, str], name: str, default: bool) -> bool:
     return value.lower() in ("1", "true")
 
 
-def _seconds(value: str, name: str) -> float:
+def _seconds(options: dict[str, str], name: str, default: float) -> float:
     try:
-        seconds = float(value)
+        seconds = float(options.get(name, default))
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 3600:
-        raise BadViewsUrl(f"the views URL has {name}={value}; write a number of seconds from 0 to 3600")
+        raise BadViewsUrl(f"the views URL has {name}={options[name]}; write a number of seconds from 0 to 3600")
     return seconds
