@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from headrace.api import apidocs, artifacts, errors, gateway, health, live, mult
 from headrace.api.appender import Appender
 from headrace.api.body import BodyLimit
 from headrace.api.direct import Direct
+from headrace.api.ends import Ends
 from headrace.api.errors import HANDLERS
 from headrace.api.live import Live
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
@@ -27,6 +28,7 @@ from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Log
 from headrace.ingest.topics import REGISTRY
 from headrace.processors.engine import Engine
+from headrace.processors.entities import Entities
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
@@ -38,10 +40,16 @@ DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Head
 
 
 def create_app(
-    settings: Settings, log: Log, views: Views, clock: Clock | None = None, store: ArtifactStore | None = None
+    settings: Settings,
+    log: Log,
+    views: Views,
+    clock: Clock | None = None,
+    store: ArtifactStore | None = None,
+    fold: Callable[[Log, Views, Clock], Entities] = Engine,
 ) -> FastAPI:
     """A server over this log and these views; the caller closes both after it has stopped.
 
+    fold: makes what this process folds: an Engine, which stores too, or a Replica, where workers do.
     store: for artifacts; without one it is what the settings name. Raises StoreUnavailable when they name none.
     """
     clock = clock or SystemClock()
@@ -49,15 +57,17 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = await run_in_threadpool(Engine, log, views, clock)
+        engine = await run_in_threadpool(fold, log, views, clock)
         appender = Appender(log)
-        tracking = Tracking(log, engine, appender, clock, settings.read_wait_s)
+        ends = Ends(log)
+        tracking = Tracking(ends, engine, appender, clock, settings.read_wait_s)
         feed = Live(engine)
         await run_in_threadpool(store.forget_old_uploads)
         app.state.services = Services(
             settings,
             clock,
             log,
+            ends,
             views,
             engine,
             appender,

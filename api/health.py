@@ -45,7 +45,7 @@ async def status(request: Request) -> Response:
                 "folded": folded.get(partition, end),
                 "viewed": viewed.get(partition, end),
             }
-            for partition, end in s.log.end().items()
+            for partition, end in (await s.ends.now()).items()
         ],
         "counters": {name: getattr(s.engine.counters, name) for name in s.engine.counters.__dataclass_fields__},
         "running_with_heartbeat": len(s.engine.beating),

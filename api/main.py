@@ -1,4 +1,4 @@
-"""Runs the server in this process on the embedded engines: `python -m headrace.api.main`, or `headrace server`."""
+"""Runs the server in this process: `python -m headrace.api.main`, or `headrace server`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ from headrace.api.app import create_app
 from headrace.api.settings import Settings
 from headrace.api.stores.opening import open_store
 from headrace.api.stores.store import StoreUnavailable
-from headrace.ingest.log import LogError
-from headrace.ingest.sqlite import SqliteLog
+from headrace.ingest.clock import Clock
+from headrace.ingest.log import Log, LogError
+from headrace.ingest.opening import open_log
 from headrace.processors import views
+from headrace.processors.engine import Engine
+from headrace.processors.entities import Entities
+from headrace.processors.ownership import Ownership
+from headrace.processors.replica import GroupLog, Replica
+from headrace.processors.views import Views
 
 LOCK_FILE = "server.lock"
 ADDRESS_FILE = "server.json"
@@ -99,12 +105,8 @@ def serve(settings: Settings) -> None:
             artifacts.check()
         except StoreUnavailable as error:
             raise CannotStart(str(error)) from error
-        try:
-            log = SqliteLog(settings.data_dir / "log.db")
-            stored = views.embedded(settings.data_dir / "views")
-        except (LogError, views.ViewsUnavailable, OSError) as error:
-            raise CannotStart(f"cannot use the data folder {settings.data_dir}: {error}") from error
-        app = create_app(settings, log, stored, store=artifacts)
+        log, stored, fold = _opened(settings)
+        app = create_app(settings, log, stored, store=artifacts, fold=fold)
         server = _Server(
             uvicorn.Config(
                 app,
@@ -124,6 +126,35 @@ def serve(settings: Settings) -> None:
             log.close()
         if not server.started:
             raise CannotStart(f"the server on {settings.data_dir} did not start; the lines above say why")
+
+
+def _opened(settings: Settings) -> tuple[Log, Views, Callable[[Log, Views, Clock], Entities]]:
+    """The log, the views, and what folds one into the other here. Raises CannotStart."""
+    log: Log | None = None
+    try:
+        log = open_log(settings.log or str(settings.data_dir))
+        stored = views.open_views(settings.views or settings.data_dir / "views")
+        if not settings.views:
+            return log, stored, Engine
+        stored.check_schema()
+        if log.remote:
+            return log, stored, _replica
+        # Another server may have the same views: the last one to start stores, the others are refused.
+        return log, stored, _owning_engine
+    except (LogError, views.ViewsUnavailable, views.WrongSchema, views.BadViewsUrl, OSError) as error:
+        if log is not None:
+            log.close()
+        where = f"cannot use the data folder {settings.data_dir}: " if not settings.log and not settings.views else ""
+        raise CannotStart(f"{where}{error}") from error
+
+
+def _owning_engine(log: Log, stored: Views, clock: Clock) -> Engine:
+    return Engine(log, stored, clock, Ownership(stored))
+
+
+def _replica(log: Log, stored: Views, clock: Clock) -> Replica:
+    assert isinstance(log, GroupLog)
+    return Replica(log, stored)
 
 
 class _Server(uvicorn.Server):
@@ -171,6 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--log")
+    parser.add_argument("--views")
     parser.add_argument("--artifacts")
     given = parser.parse_args(arguments)
     try:

@@ -9,11 +9,12 @@ from fastapi import Request
 from headrace.api.settings import Settings
 from headrace.ingest.clock import Clock
 from headrace.ingest.log import Log
-from headrace.processors.engine import Engine
+from headrace.processors.entities import Entities
 from headrace.processors.views import Views
 
 if TYPE_CHECKING:
     from headrace.api.appender import Appender
+    from headrace.api.ends import Ends
     from headrace.api.live import Live
     from headrace.api.mlflow.documents import Documents
     from headrace.api.stores.store import ArtifactStore
@@ -27,8 +28,9 @@ class Services:
     settings: Settings
     clock: Clock
     log: Log
+    ends: Ends
     views: Views
-    engine: Engine
+    engine: Entities
     appender: Appender
     tracking: Tracking
     artifacts: ArtifactStore

@@ -13,6 +13,8 @@ class Settings:
     """What the server is told.
 
     host, port: where it listens; port 0 takes a free one. data_dir: the one folder it keeps everything in.
+    log: where the log is, kafka://host:9092[/prefix]; empty is a file of data_dir.
+    views: where the views are, clickhouse://host[:port]/[database]; empty is a folder of data_dir.
     body_bytes_max: the longest request body that is read, bytes; artifacts are streamed and have no limit.
     read_wait_s: how long a read waits for a view to catch up with writes before it answers 503.
     artifacts: where artifacts are kept, a URL (s3://, gs://, az://, file:///); empty is a folder of data_dir.
@@ -22,6 +24,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 5000
     data_dir: Path = Path("headrace-data")
+    log: str = ""
+    views: str = ""
     artifacts: str = ""
     body_bytes_max: int = 16 * 1024 * 1024
     read_wait_s: float = 10.0

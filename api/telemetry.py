@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from headrace.api.services import Services, services
+from headrace.api.services import Services
+from headrace.processors.fold_metrics import FoldMetrics
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 router = APIRouter(tags=["server"])
@@ -30,40 +29,8 @@ class Telemetry:
             buckets=BUCKETS_S,
             registry=self.registry,
         )
-        self.registry.register(_Folds(parts))
+        self.registry.register(FoldMetrics(parts.log, parts.engine))
         ProcessCollector(registry=self.registry)
-
-
-class _Folds(Collector):
-    """Reads the engine when it is asked."""
-
-    def __init__(self, parts: Services) -> None:
-        self._parts = parts
-
-    def collect(self) -> Iterator[Metric]:
-        engine = self._parts.engine
-        for name, help_text in (
-            ("events", "Events of the runs and registry topics folded since the start."),
-            ("points", "Metric points stored in the views since the start."),
-            ("duplicates", "Events dropped because their writer had sent them before."),
-            ("missed", "Events that writers sent and that never came: gaps in their sequences."),
-            ("rejected", "Events set aside in the dead letters."),
-            ("refused", "Events a rule refused, such as a changed param."),
-        ):
-            yield CounterMetricFamily(f"headrace_{name}", help_text, value=getattr(engine.counters, name))
-        offset = GaugeMetricFamily("headrace_offset", "Offset to read next.", labels=("topic", "partition", "stage"))
-        stages = (
-            ("log", self._parts.log.end()),
-            ("folded", engine.folded.offsets()),
-            ("viewed", engine.viewed.offsets()),
-        )
-        for stage, offsets in stages:
-            for partition, value in offsets.items():
-                offset.add_metric((partition.topic, str(partition.partition), stage), value)
-        yield offset
-        fault = GaugeMetricFamily("headrace_views_fault", "1 while the views cannot be written, else 0.")
-        fault.add_metric((), engine.fault is not None)
-        yield fault
 
 
 class Measured:
@@ -99,5 +66,6 @@ class Measured:
 async def metrics(request: Request) -> Response:
     """In Prometheus' text format."""
     telemetry: Telemetry = request.app.state.telemetry
-    services(request)
-    return Response(generate_latest(telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+    # Off the event loop: it asks the log, which may be far.
+    text = await run_in_threadpool(generate_latest, telemetry.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

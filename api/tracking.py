@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -11,16 +12,18 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 from headrace.api.appender import Appender
+from headrace.api.ends import Ends
 from headrace.api.errors import ApiError, invalid, missing, unavailable
 from headrace.ingest import codec, events
 from headrace.ingest.clock import Clock
 from headrace.ingest.envelope import ARROW, Envelope
 from headrace.ingest.limits import experiment_id_of
-from headrace.ingest.log import Log, Position
+from headrace.ingest.log import Position
 from headrace.ingest.names import run_name
+from headrace.ingest.partitioning import partition_of
 from headrace.ingest.points import OPTIONAL, REQUIRED, encode
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
-from headrace.processors.engine import Engine
+from headrace.processors.entities import Entities
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import REFUSED, REJECTED
 from headrace.processors.registry import DELETED, Experiment, LoggedModel
@@ -35,9 +38,9 @@ _ID_ATTEMPTS = 100
 class Tracking:
     """Experiments, runs and logged models, for one API process."""
 
-    def __init__(self, log: Log, engine: Engine, appender: Appender, clock: Clock, wait_s: float) -> None:
+    def __init__(self, ends: Ends, engine: Entities, appender: Appender, clock: Clock, wait_s: float) -> None:
         """wait_s: how long a command or read waits for folds and views before it gives up, seconds."""
-        self._log = log
+        self._ends = ends
         self._engine = engine
         self._appender = appender
         self._clock = clock
@@ -47,12 +50,24 @@ class Tracking:
 
     async def caught_up(self) -> None:
         """Wait until the views hold all that was in the log when this was called. Raises TEMPORARILY_UNAVAILABLE."""
-        target = {p: offset for p, offset in self._log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)}
-        await self._wait(self._engine.stored(target))
+        ends = await self._ends.now()
+        await self._wait(self._engine.stored({p: x for p, x in ends.items() if p.topic in (RUNS, METRICS, REGISTRY)}))
 
-    async def folded(self, *topics: str) -> None:
-        """Wait until all events of these topics that were in the log when this was called have been folded."""
-        target = {p: offset for p, offset in self._log.end().items() if p.topic in topics}
+    async def folded(self, *topics: str, run_ids: Sequence[str] = ()) -> None:
+        """Wait until all events of these topics that were in the log when this was called have been folded.
+
+        run_ids: of runs and metrics, only those of these runs matter.
+        """
+        target = {p: offset for p, offset in (await self._ends.now()).items() if p.topic in topics}
+        if run_ids:
+            counts = Counter(p.topic for p in target)
+            wanted = {
+                (topic, partition_of(run_id, counts[topic]))
+                for topic in (RUNS, METRICS)
+                if counts[topic]
+                for run_id in run_ids
+            }
+            target = {p: offset for p, offset in target.items() if p.topic == REGISTRY or p in wanted}
         await self._wait(self._engine.folded.reached(target))
 
     async def decided(self) -> None:
@@ -183,7 +198,7 @@ class Tracking:
         state = self._engine.cached_run(run_id)
         if state is None:
             # Another process may have appended it to the log a moment ago.
-            await self.folded(RUNS, REGISTRY)
+            await self.folded(RUNS, REGISTRY, run_ids=[run_id])
             state = await run_in_threadpool(self._engine.run, run_id) if self._engine.knows(run_id) else None
         if state is None:
             raise missing(f"Run with id={run_id} not found")
@@ -198,7 +213,7 @@ class Tracking:
 
     async def runs(self, run_ids: Sequence[str]) -> list[tuple[RunState, dict[str, Summary]]]:
         """Runs and their metrics by key, in the order given; ids of no run are left out."""
-        await self.folded(RUNS, REGISTRY, METRICS)
+        await self.folded(RUNS, REGISTRY, METRICS, run_ids=run_ids)
         cached = [(self._engine.cached_run(x), self._engine.cached_summaries(x)) for x in run_ids]
         if all(state is not None and summaries is not None for state, summaries in cached):
             return [(self._in_its_experiment(state), summaries or {}) for state, summaries in cached if state]

@@ -11,7 +11,7 @@ from headrace.ingest import codec, events
 from headrace.ingest.clock import Clock
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import LogUnavailable
-from headrace.processors.engine import Engine
+from headrace.processors.entities import Entities
 from headrace.processors.runs import SILENCE
 
 logger = logging.getLogger("headrace.watchdog")
@@ -21,7 +21,7 @@ CHECK_INTERVAL_S = 1.0
 class Watchdog:
     """Looks at the running runs that promised heartbeats."""
 
-    def __init__(self, engine: Engine, appender: Appender, clock: Clock, misses: int) -> None:
+    def __init__(self, engine: Entities, appender: Appender, clock: Clock, misses: int) -> None:
         """misses: how many promised heartbeats may stay out, counted from the last one or this server's start."""
         self._engine = engine
         self._appender = appender

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping
+from typing import Protocol
 
 from headrace.ingest import codec
 from headrace.ingest.clock import Clock
@@ -16,6 +17,30 @@ from headrace.processors.outcome import REJECTED, Outcome
 
 logger = logging.getLogger("headrace.engine")
 WAITING_MAX = 1_000
+
+
+class Letters(Protocol):
+    """What a fold does with an event that it cannot read."""
+
+    def is_new(self, record: Record) -> bool:
+        """Whether history does not hold a record yet."""
+        ...
+
+    def reject(self, record: Record, reason: str) -> Outcome:
+        """Set a record's event aside."""
+        ...
+
+
+class Silent:
+    """For a fold that only follows what others fold and store: nothing is new, and no letter is sent."""
+
+    def is_new(self, record: Record) -> bool:
+        """No: whoever stores it keeps its history."""
+        return False
+
+    def reject(self, record: Record, reason: str) -> Outcome:
+        """As the fold that stores it does, without a letter."""
+        return Outcome(REJECTED, reason)
 
 
 class DeadLetters:

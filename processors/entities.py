@@ -87,6 +87,7 @@ class Entities(ABC):
     def _take(self, partition: Partition, records: list[Record], batch: EntityBatch) -> None:
         """What to do with a batch that was folded, before `folded` tells of it."""
 
+    @abstractmethod
     def _idle(self) -> None:
         """Called on the folding thread between batches."""
 
@@ -112,6 +113,10 @@ class Entities(ABC):
                 return future
         future.set_result(outcome)
         return future
+
+    def stages(self) -> dict[str, dict[Partition, int]]:
+        """How far this process has folded, and how far the views have come."""
+        return {"folded": self.folded.offsets(), "viewed": self.viewed.offsets()}
 
     def run(self, run_id: str) -> RunState | None:
         """The newest state of a run, None if there is none. Reads the views where it is not in memory."""

@@ -11,7 +11,7 @@ from headrace.ingest.log import Partition, Record
 from headrace.ingest.topics import REGISTRY, RUNS
 from headrace.processors import runs
 from headrace.processors.counters import Counters
-from headrace.processors.dead_letters import DeadLetters
+from headrace.processors.dead_letters import Letters
 from headrace.processors.outcome import DUPLICATE, REJECTED, SKIPPED, Outcome
 from headrace.processors.registry import Registry
 from headrace.processors.runs import RunState
@@ -39,7 +39,7 @@ class EntityFold:
     def __init__(
         self,
         states: RunStates,
-        dead_letters: DeadLetters,
+        dead_letters: Letters,
         counters: Counters,
         beating: dict[str, tuple[int, float]],
         stored: Callable[[Record], Outcome] = lambda _: Outcome(DUPLICATE),
@@ -102,6 +102,7 @@ class EntityFold:
         before = self.states.cached(record.envelope.subject)
         if before is not None and record.position.offset <= before.offset:
             # The views were ahead of this fold when the state was read from them.
+            self._follow_heartbeat(before)
             return Outcome(DUPLICATE) if record.envelope.writer else self._stored(record)
         state, outcome = runs.apply(before, record, event)
         if outcome.kind != DUPLICATE:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from headrace.ingest.log import Follower, LogUnavailable, Record
+from headrace.ingest.log import Follower, LogError, Record
 from headrace.processors.store import RETRY_FIRST_S, RETRY_MAX_S, Stopped
 from headrace.processors.views import ViewsUnavailable
 
@@ -21,7 +21,7 @@ class Following:
     """A thread that folds what a follower brings.
 
     fault: why it waits or ended, or None. A batch that cannot be folded now is tried again, with growing pauses; the
-    fold must not have changed anything when it raises LogUnavailable or ViewsUnavailable.
+    fold must not have changed anything when it raises LogError or ViewsUnavailable.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Following:
                     self._idle()
                 except Stopped:
                     return
-                except (LogUnavailable, ViewsUnavailable) as error:
+                except (LogError, ViewsUnavailable) as error:
                     self.fault = str(error)
                     logger.warning("folding %s waits: %s", self._name, error)
                     self._stopping.wait(retry_s)

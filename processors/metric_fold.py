@@ -11,7 +11,7 @@ from headrace.ingest.log import Partition, Record
 from headrace.processors import metrics
 from headrace.processors.checkpoint import Checkpoints
 from headrace.processors.counters import Counters
-from headrace.processors.dead_letters import DeadLetters
+from headrace.processors.dead_letters import Letters
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import APPLIED, DUPLICATE, REJECTED, SKIPPED, Outcome, sequence_outcome
 from headrace.processors.states import MetricStates
@@ -37,7 +37,7 @@ class MetricBatch:
 class MetricFold:
     """One thread folds; the summaries in states may be read from any."""
 
-    def __init__(self, states: MetricStates, dead_letters: DeadLetters, counters: Counters) -> None:
+    def __init__(self, states: MetricStates, dead_letters: Letters, counters: Counters) -> None:
         self.states = states
         self._dead_letters = dead_letters
         self._counters = counters

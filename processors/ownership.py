@@ -73,11 +73,9 @@ class Ownership:
     def guard(self, partitions: Collection[Partition]) -> str:
         """A condition that makes the server refuse an insert unless this process owns all these partitions."""
         held = ", ".join(f"('{p.topic}', {p.partition:d}, '{self._tokens[p]}')" for p in sorted(partitions))
-        return (
-            f"throwIf((SELECT count() FROM (SELECT topic, partition, {_HOLDER} FROM owners WHERE {_where(partitions)}"
-            f" GROUP BY topic, partition) WHERE (topic, partition, holder) IN ({held})) != {len(set(partitions))}, 'fenced')"
-            " = 0"
-        )
+        holders = f"SELECT topic, partition, {_HOLDER} FROM owners WHERE {_where(partitions)} GROUP BY topic, partition"
+        ours = f"SELECT count() FROM ({holders}) WHERE (topic, partition, holder) IN ({held})"
+        return f"throwIf(({ours}) != {len(set(partitions))}, 'fenced') = 0"
 
     def query_id(self, number: int) -> str:
         """The id of this process's insert with a number: it tells other processes whose insert is under way."""

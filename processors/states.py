@@ -108,6 +108,10 @@ class RunStates:
             state = self._cached.pop(oldest)
             del self._by_experiment[state.experiment_id][oldest]
 
+    def beyond(self, offsets: Mapping[int, int]) -> set[str]:
+        """Runs in memory that changed at or beyond an offset, given a number of partition."""
+        return {x.run_id for x in list(self._cached.values()) if x.offset >= offsets.get(x.partition, 0)}
+
     def _stored(self, run_ids: Collection[str]) -> list[RunState]:
         if not run_ids:
             return []
@@ -151,7 +155,7 @@ class MetricStates:
     def get(self, run_ids: Sequence[str]) -> dict[str, dict[str, Summary]]:
         """Summaries by run and key, in memory or in the views."""
         found, cold = _split(self.cached, run_ids, self._known)
-        for run_id, summaries in self._stored(cold).items():
+        for run_id, summaries in stored_summaries(self._views, cold).items():
             found[run_id] = self._cached.get(run_id, summaries).copy()
         return found
 
@@ -168,7 +172,7 @@ class MetricStates:
                 self._cached.move_to_end(run_id)
             elif run_id in self._known:
                 cold.append(run_id)
-        stored, writers = self._stored(cold), self._stored_writers(cold)
+        stored, writers = stored_summaries(self._views, cold), self._stored_writers(cold)
         for run_id in wanted - self._cached.keys():
             self._writers[run_id] = writers.get(run_id, {})
             self._cached[run_id] = stored.get(run_id, {})
@@ -196,16 +200,6 @@ class MetricStates:
             self._size -= len(self._cached.pop(oldest))
             del self._writers[oldest]
 
-    def _stored(self, run_ids: Collection[str]) -> dict[str, dict[str, Summary]]:
-        found: dict[str, dict[str, Summary]] = {}
-        if not run_ids:
-            return found
-        columns = ", ".join(Summary._fields)
-        sql = f"SELECT run_id, key, {columns} FROM metric_summary FINAL WHERE run_id IN {{ids:Array(String)}}"
-        for run_id, key, *fields in self._views.rows(sql, {"ids": list(run_ids)}):
-            found.setdefault(run_id, {})[intern(key)] = Summary(*fields)
-        return found
-
     def _stored_writers(self, run_ids: Collection[str]) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
         if not run_ids:
@@ -217,3 +211,15 @@ class MetricStates:
         for run_id, writer, sequence in self._views.rows(sql, {"ids": list(run_ids)}):
             found.setdefault(run_id, {})[writer] = sequence
         return found
+
+
+def stored_summaries(views: Views, run_ids: Collection[str]) -> dict[str, dict[str, Summary]]:
+    """Summaries by run and key, as the views hold them."""
+    found: dict[str, dict[str, Summary]] = {}
+    if not run_ids:
+        return found
+    columns = ", ".join(Summary._fields)
+    sql = f"SELECT run_id, key, {columns} FROM metric_summary FINAL WHERE run_id IN {{ids:Array(String)}}"
+    for run_id, key, *fields in views.rows(sql, {"ids": list(run_ids)}):
+        found.setdefault(run_id, {})[intern(key)] = Summary(*fields)
+    return found

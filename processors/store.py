@@ -123,7 +123,7 @@ class Store:
             self._wait_for_room()
 
     def drop(self, partitions: Collection[Partition]) -> None:
-        """Forget what is pending of these; when this returns, nothing that was handed over before is stored any more."""
+        """Forget what is pending of these; when this returns, nothing handed over before is stored any more."""
         with self._changed:
             for partition in partitions:
                 self._pending.pop(partition, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from headrace.ingest.log import Partition
@@ -12,9 +12,11 @@ from headrace.ingest.log import Partition
 class Watermark:
     """Offsets to read next, a partition; only ever rising. Any thread may wait, one advances."""
 
-    def __init__(self, offsets: Mapping[Partition, int]) -> None:
+    def __init__(self, offsets: Mapping[Partition, int], on_wanted: Callable[[], None] = lambda: None) -> None:
+        """on_wanted: called whenever someone begins to wait."""
         self._lock = threading.Lock()
         self._offsets = dict(offsets)
+        self._on_wanted = on_wanted
         self.wanted = threading.Event()
         """Set while anyone waits."""
         self._waiting: list[tuple[Mapping[Partition, int], Future[None]]] = []
@@ -37,6 +39,11 @@ class Watermark:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
 
+    def reset(self, partition: Partition, offset: int) -> None:
+        """Begin again for a partition, at whatever offset."""
+        with self._lock:
+            self._offsets[partition] = offset
+
     def reached(self, target: Mapping[Partition, int]) -> Future[None]:
         """A future that is done when every partition of the target has been reached; cancel it to stop waiting."""
         future: Future[None] = Future()
@@ -46,6 +53,8 @@ class Watermark:
             else:
                 self._waiting.append((target, future))
                 self.wanted.set()
+        if not future.done():
+            self._on_wanted()
         return future
 
     def _reached(self, target: Mapping[Partition, int]) -> bool:

@@ -8,10 +8,13 @@ import click
 from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
 from headrace.sdk.cli.experiments import experiments
+from headrace.sdk.cli.log import log
 from headrace.sdk.cli.runs import runs
 from headrace.sdk.cli.server import server
 from headrace.sdk.cli.sync import sync
 from headrace.sdk.cli.target import FLAG, Target, clear_errors
+from headrace.sdk.cli.views import views
+from headrace.sdk.cli.worker import worker
 from headrace.sdk.version import VERSION
 
 
@@ -39,7 +42,7 @@ def version() -> None:
     click.echo(f"headrace {VERSION}")
 
 
-for command in (server, demo, sync, experiments, runs, doctor):
+for command in (server, worker, demo, sync, experiments, runs, log, views, doctor):
     main.add_command(command)
 
 

@@ -57,6 +57,8 @@ def settings_with_file(given: Mapping[str, Any], known: Mapping[str, type], envi
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder that everything is kept in.  [default: headrace-data]",
 )
+@click.option("--log", help="Where the log is: kafka://host:9092[/prefix].  [default: a file in --data-dir]")
+@click.option("--views", help="Where the views are: clickhouse://host[:port]/[database].  [default: in --data-dir]")
 @click.option("--artifacts", help="Where artifacts are kept, a URL.  [default: the folder artifacts of --data-dir]")
 @click.option("--body-bytes-max", type=click.IntRange(1), help="The longest request body, bytes.  [default: 16777216]")
 @click.option(
@@ -71,6 +73,8 @@ def settings_with_file(given: Mapping[str, Any], known: Mapping[str, type], envi
 )
 def server(**given: Any) -> None:
     """Run the server: log, processors, views, API and page in one process, until Ctrl-C or SIGTERM.
+
+    With --log and --views on Kafka and ClickHouse it is one of any number of API replicas, and `headrace worker` folds.
 
     Settings come from the flag, else HEADRACE_HOST, HEADRACE_PORT, HEADRACE_DATA_DIR and so on, else the table
     [server] of the settings file. One line on stdout says when it is ready, and where.

@@ -139,7 +139,7 @@ def test_extreme_steps_keep_their_place(views: Views) -> None:
 
 
 def test_relative_time_counts_from_the_start_of_the_run(views: Views) -> None:
-    views._writer.command("INSERT INTO runs (run_id, start_time_ms, offset) VALUES ('rel', 1000, 1), ('rel', 2000, 2)")
+    views.command("INSERT INTO runs (run_id, start_time_ms, offset) VALUES ('rel', 1000, 1), ('rel', 2000, 2)")
     log(views, "rel", [(0, 2500, 1.0), (1, 4000, 2.0)])
     assert one(views, "rel", x="relative").x == [500, 2000]
 
