@@ -55,7 +55,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str
     """Rows as a table when stdout is a terminal, else as lines with tabs between whole, untruncated values."""
     if not sys.stdout.isatty():
         for row in ([*columns], *rows):
-            click.echo("\t".join(_one_line(cell(value)) for value in row))
+            click.echo("\t".join(one_line(cell(value)) for value in row))
         return
     table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
     for position, column in enumerate(columns):
@@ -64,7 +64,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # Text, since a name with brackets would be read as rich's markup.
-        table.add_row(*(Text(_one_line(cell(value))) for value in row))
+        table.add_row(*(Text(one_line(cell(value))) for value in row))
     Console(highlight=False).print(table)
 
 
@@ -108,7 +108,7 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Line breaks, tabs and terminal controls as escapes, so that a row is a line and a name cannot move the cursor."""
     if text.isprintable():
         return text
