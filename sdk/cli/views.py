@@ -59,7 +59,7 @@ def create(url: str, cluster: str | None, sharded: bool, print_only: bool) -> No
     with _clear_errors():
         store.create(target)
         store.check(target)
-    say(f"The views are ready; start the server with HEADRACE_VIEWS={target}")
+    say(f"The views are ready in the database {target.database} of {target.server}.")
 
 
 @views.command()

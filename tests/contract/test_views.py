@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from headrace.processors.views import Views, ViewsUnavailable, create, embedded, server, statements
-from headrace.processors.views_url import parse_views_url
+from headrace.processors.views import Views, ViewsUnavailable, embedded, statements
 
 TABLES = {"runs", "events", "metrics", "metric_summary", "owners"}
-
-
-@pytest.fixture(params=["chdb", "http"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Views]:
-    """Opens views on what it opened before."""
-    if request.param == "chdb":
-        return lambda: embedded(tmp_path / "views")
-    url = request.getfixturevalue("clickhouse").url()
-    create(parse_views_url(url))
-    return lambda: server(url)
-
-
-@pytest.fixture
-def views(reopen: Callable[[], Views]) -> Iterator[Views]:
-    made = reopen()
-    yield made
-    made.close()
 
 
 def summaries(*offsets: int) -> pa.Table:
