@@ -15,7 +15,7 @@ RECORDS_MAX = 20_000
 class Inbox:
     """A follower that is fed. put from one thread, poll from another.
 
-    on_room: called, on the thread that polls, when there is room again after put said that there was none.
+    on_room: called, on the thread that polls or drops, when there is room again after put said that there was none.
     """
 
     def __init__(self, linger_s: float = 0.0) -> None:
@@ -26,18 +26,22 @@ class Inbox:
         self._waiting: OrderedDict[Partition, deque[Record]] = OrderedDict()
         self._records = 0
         self._bytes = 0
-        self._refused = False
+        self._room_awaited = False
 
     def put(self, records: Collection[Record]) -> bool:
-        """Add records, each behind those of its partition; whether there is room for more. What is put is kept."""
+        """Add records, each behind those of its partition; whether there is room for more. What is put is kept.
+
+        False is followed by a call of on_room, once less than half of the room is taken, whatever is put meanwhile.
+        """
         with self._changed:
             for record in records:
                 self._waiting.setdefault(Partition(*record.position[:2]), deque()).append(record)
                 self._bytes += len(record.envelope.data)
             self._records += len(records)
+            full = self._records >= RECORDS_MAX or self._bytes >= BYTES_MAX
+            self._room_awaited |= full
             self._changed.notify()
-            self._refused = self._records >= RECORDS_MAX or self._bytes >= BYTES_MAX
-            return not self._refused
+            return not full
 
     def drop(self, partitions: Collection[Partition]) -> None:
         """Forget what waits of these."""
@@ -46,6 +50,9 @@ class Inbox:
                 gone = self._waiting.pop(partition, ())
                 self._records -= len(gone)
                 self._bytes -= sum(len(record.envelope.data) for record in gone)
+            room = self._has_awaited_room()
+        if room:
+            self.on_room()
 
     def poll(self, records_max: int, bytes_max: int, timeout_s: float) -> list[Record]:
         """As a follower does."""
@@ -53,7 +60,7 @@ class Inbox:
         with self._changed:
             if not self._waiting:
                 self._changed.wait_for(lambda: self._waiting, timeout_s)
-                self._changed.wait_for(lambda: self._refused, self._linger_s)
+                self._changed.wait_for(lambda: self._room_awaited, self._linger_s)
             if not self._waiting:
                 return taken
             partition, queue = self._waiting.popitem(last=False)
@@ -65,11 +72,15 @@ class Inbox:
                 self._waiting[partition] = queue
             self._records -= len(taken)
             self._bytes -= size
-            room = self._refused and self._records < RECORDS_MAX // 2 and self._bytes < BYTES_MAX // 2
-            self._refused = self._refused and not room
+            room = self._has_awaited_room()
         if room:
             self.on_room()
         return taken
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def _has_awaited_room(self) -> bool:
+        room = self._room_awaited and self._records < RECORDS_MAX // 2 and self._bytes < BYTES_MAX // 2
+        self._room_awaited = self._room_awaited and not room
+        return room
