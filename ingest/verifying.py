@@ -206,9 +206,10 @@ class _Checker:
             self._latest_ms = max(self._latest_ms, time_ms)
 
     def _is_unreadable(self, record: Record) -> bool:
-        # What a log gives in place of a record it cannot decode: codec.unreadable.
-        envelope, place = record.envelope, "/".join(map(str, record.position))
-        return record.position.topic != DEAD_LETTERS and envelope.source == "log" and envelope.id == f"rejected:{place}"
+        # What a log gives in place of a record it cannot decode (codec.unreadable), here or where it was copied from.
+        envelope = record.envelope
+        stands_in = envelope.source == "log" and envelope.id.startswith("rejected:")
+        return stands_in and record.position.topic != DEAD_LETTERS
 
     def _attributes(self, record: Record) -> None:
         envelope, dead = record.envelope, record.position.topic == DEAD_LETTERS

@@ -10,6 +10,7 @@ from headrace.ingest.codec import (
     decode_envelope,
     decode_event,
     decode_frames,
+    encode_attributes,
     encode_frame,
     type_of,
 )
@@ -71,3 +72,8 @@ def test_a_wrong_checksum_in_the_middle_is_an_error_and_at_the_end_a_torn_tail()
 def test_an_impossible_length_is_an_error() -> None:
     with pytest.raises(Malformed, match="not a frame"):
         list(decode_frames(b"GET / HTTP/1.1\r\n\r\n"))
+
+
+def test_equal_envelopes_have_equal_bytes_however_their_texts_came_to_be() -> None:
+    made = Envelope("1", "headrace.run.heartbeat", "t", "r", 1, b"{}", content_type="".join(["application", "/json"]))
+    assert encode_attributes(made) == encode_attributes(Envelope("1", "headrace.run.heartbeat", "t", "r", 1, b"{}"))
