@@ -59,3 +59,8 @@ def test_a_record_of_an_unknown_topic_is_refused_and_nothing_is_appended(log: Hi
     with pytest.raises(LogError, match="no topic weather"):
         log.restore([record(1), record(2, "weather")])
     assert set(log.end().values()) == {0}
+
+
+def test_history_begins_at_the_first_record(log: HistoryLog) -> None:
+    log.append([record(1).envelope, record(2).envelope])
+    assert log.begin() == dict.fromkeys(log.partitions(), 0)
