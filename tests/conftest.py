@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.clickhouse_container import clickhouse_container, new_clickhouse_container  # noqa: F401
 from tests.clickhouse_server import clickhouse, new_clickhouse  # noqa: F401
 from tests.kafka_broker import KafkaBroker, Missing
 from tests.missing import report

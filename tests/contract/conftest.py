@@ -1,4 +1,4 @@
-"""Views in every engine: chDB in this process, and a ClickHouse server over HTTP."""
+"""Views in every engine: chDB in this process, and ClickHouse over HTTP, the façade and the official server."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from headrace.processors.views import Views, create, embedded, server
 from headrace.processors.views_url import parse_views_url
 
 
-@pytest.fixture(params=["chdb", "http"])
+@pytest.fixture(params=["chdb", "http", "container"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Views]:
     """Opens views on what it opened before."""
     if request.param == "chdb":
         return lambda: embedded(tmp_path / "views")
-    url = request.getfixturevalue("clickhouse").url()
+    url = request.getfixturevalue("clickhouse" if request.param == "http" else "clickhouse_container").url()
     create(parse_views_url(url))
     return lambda: server(url)
 

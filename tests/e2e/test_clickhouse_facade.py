@@ -144,8 +144,8 @@ def test_many_clients_read_and_write_side_by_side(connect: Callable[..., Client]
 
     def work(number: int) -> bool:
         client.insert("t", [[number]] * 10, column_names=["a"])
-        rows: list[tuple[int]] = client.query("SELECT count() FROM t WHERE a = {n:UInt64}", {"n": number}).result_rows
-        return rows == [(10,)]
+        found = client.query("SELECT count() FROM t WHERE a = {n:UInt64}", {"n": number})
+        return list(found.result_rows) == [(10,)]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(60)))

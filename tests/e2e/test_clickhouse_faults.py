@@ -16,6 +16,7 @@ from headrace.processors.schema import tables
 from headrace.processors.views import Views, ViewsUnavailable, WrongSchema, create, server
 from headrace.processors.views_url import ViewsUrl, parse_views_url
 
+from tests.clickhouse_container import ClickHouseContainer
 from tests.clickhouse_server import ClickHouse
 from tests.wire import Wire
 
@@ -39,7 +40,7 @@ def rows(count: int, offset: int = 0) -> pa.Table:
 
 
 Open = Callable[[ViewsUrl], Views]
-Start = Callable[..., ClickHouse]
+Start = Callable[[], ClickHouse | ClickHouseContainer]
 
 
 def count(views: Views) -> int:
@@ -53,6 +54,14 @@ def url(clickhouse: ClickHouse) -> ViewsUrl:
     made = parse_views_url(clickhouse.url())
     create(made)
     return made
+
+
+@pytest.fixture(params=["facade", "container"])
+def start(request: pytest.FixtureRequest) -> Start:
+    """Starts servers that the test may kill."""
+    name = "new_clickhouse" if request.param == "facade" else "new_clickhouse_container"
+    started: Start = request.getfixturevalue(name)
+    return started
 
 
 @pytest.fixture
@@ -123,8 +132,8 @@ def test_two_inserts_with_one_id_do_not_run_at_a_time(url: ViewsUrl, opened: Ope
     assert count(views) == 10
 
 
-def test_while_the_server_is_down_reads_fail_soon_and_work_again_after(new_clickhouse: Start, opened: Open) -> None:
-    clickhouse = new_clickhouse()
+def test_while_the_server_is_down_reads_fail_soon_and_work_again_after(start: Start, opened: Open) -> None:
+    clickhouse = start()
     url = parse_views_url(clickhouse.url())
     create(url)
     views, never_connected = opened(url), opened(url)
@@ -140,7 +149,8 @@ def test_while_the_server_is_down_reads_fail_soon_and_work_again_after(new_click
         pool.submit(count, views).result()
         clickhouse.kill()
         assert max(pool.map(read, range(64))) < READ_S
-    for act in (lambda: views.insert("metrics", rows(3)), lambda: views.settle("x"), never_connected.check_schema):
+    acts: list[Callable[[], None]] = [lambda: views.insert("metrics", rows(3)), lambda: views.settle("x")]
+    for act in (*acts, never_connected.check_schema):
         with pytest.raises(ViewsUnavailable, match="cannot be reached; start it"):
             act()
     clickhouse.start_again()
@@ -149,8 +159,8 @@ def test_while_the_server_is_down_reads_fail_soon_and_work_again_after(new_click
     assert count(views) == 6
 
 
-def test_a_server_killed_amid_inserts_and_reads_loses_and_doubles_nothing(new_clickhouse: Start, opened: Open) -> None:
-    clickhouse = new_clickhouse()
+def test_a_server_killed_amid_inserts_and_reads_loses_and_doubles_nothing(start: Start, opened: Open) -> None:
+    clickhouse = start()
     url = parse_views_url(clickhouse.url())
     create(url)
     views = opened(url)
