@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from headrace.sdk.cli.output import Failed, say
 from headrace.sdk.cli.server import require
-
-if TYPE_CHECKING:
-    from headrace.processors.views_url import ViewsUrl
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -93,8 +90,9 @@ def drop(url: str, cluster: str | None, sharded: bool, print_only: bool, yes: bo
     say(f"The views in the database {target.database} of {target.server} are dropped.")
 
 
-def _parsed(url: str, cluster: str | None, sharded: bool) -> ViewsUrl:
-    require("server", ("chdb", "clickhouse_connect"), "headrace views")
+def _parsed(url: str, cluster: str | None, sharded: bool) -> Any:
+    """The ViewsUrl, of the server's part of the package, which is an extra."""
+    require("server", ("clickhouse_connect",), "headrace views")
     from headrace.processors.views_url import BadViewsUrl, parse_views_url
 
     try:
