@@ -8,7 +8,19 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
-from headrace.api import apidocs, artifacts, errors, gateway, health, live, multipart, page, series, telemetry
+from headrace.api import (
+    apidocs,
+    artifacts,
+    errors,
+    gateway,
+    health,
+    live,
+    multipart,
+    page,
+    rebuilding,
+    series,
+    telemetry,
+)
 from headrace.api.appender import Appender
 from headrace.api.body import BodyLimit
 from headrace.api.direct import Direct
@@ -26,15 +38,18 @@ from headrace.api.watchdog import Watchdog
 from headrace.ingest import events, limits
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Log
+from headrace.ingest.past import PastLog
 from headrace.ingest.topics import REGISTRY
 from headrace.processors.engine import Engine
 from headrace.processors.entities import Entities
+from headrace.processors.rebuilding import ByEngine, Rebuilding
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
-    *(module.router for module in (gateway, artifacts, multipart, series, live, health, telemetry, apidocs, page)),
+    *(module.router for module in (gateway, artifacts, multipart, series, live, rebuilding)),
+    *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 
@@ -62,6 +77,7 @@ def create_app(
         ends = Ends(log)
         tracking = Tracking(ends, engine, appender, clock, settings.read_wait_s)
         feed = Live(engine)
+        rebuilder = Rebuilding(log, views, ByEngine(engine)) if isinstance(engine, Engine) else None
         await run_in_threadpool(store.forget_old_uploads)
         app.state.services = Services(
             settings,
@@ -75,23 +91,29 @@ def create_app(
             store,
             feed,
             Documents(),
+            rebuilder,
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
         engine.start()
         appender.start()
         await feed.start()
         await tracking.folded(REGISTRY)
-        if limits.DEFAULT_EXPERIMENT_ID not in engine.registry.experiments:
+        changes = not isinstance(log, PastLog)
+        if changes and limits.DEFAULT_EXPERIMENT_ID not in engine.registry.experiments:
             default = events.ExperimentCreated(limits.DEFAULT_EXPERIMENT_NAME, if_absent=True)
             await tracking.command(limits.DEFAULT_EXPERIMENT_ID, default)
-        watchdog = asyncio.create_task(Watchdog(engine, appender, clock, settings.heartbeat_misses).run())
+        watchdog = Watchdog(engine, appender, clock, settings.heartbeat_misses)
+        watching = asyncio.create_task(watchdog.run()) if changes else None
         try:
             yield
         finally:
-            watchdog.cancel()
-            with suppress(asyncio.CancelledError):
-                await watchdog
+            if watching is not None:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
             feed.close()
+            if rebuilder is not None:
+                await run_in_threadpool(rebuilder.stop)
             await run_in_threadpool(appender.stop)
             await run_in_threadpool(engine.stop)
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from headrace.api.appender import AppendRefused
 from headrace.api.filter import FilterError
 from headrace.ingest.log import LogUnavailable
+from headrace.ingest.past import ItIsPast
 from headrace.processors.views import ViewsUnavailable
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -110,6 +111,11 @@ async def on_unavailable(_: Request, error: Exception) -> Response:
     return response("TEMPORARILY_UNAVAILABLE", str(error))
 
 
+async def on_past(_: Request, error: Exception) -> Response:
+    """Handler of a write to a server that shows the past."""
+    return response("PERMISSION_DENIED", str(error))
+
+
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Handler of the framework's own errors: unknown path, wrong method."""
     assert isinstance(error, HTTPException)
@@ -143,6 +149,7 @@ HANDLERS = {
     RequestValidationError: on_wrong_parameter,
     AppendRefused: on_unavailable,
     LogUnavailable: on_unavailable,
+    ItIsPast: on_past,
     ViewsUnavailable: on_unavailable,
     HTTPException: on_http_error,
     ClientDisconnect: on_client_gone,

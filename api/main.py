@@ -22,7 +22,8 @@ from headrace.api.stores.opening import open_store
 from headrace.api.stores.store import StoreUnavailable
 from headrace.ingest.clock import Clock
 from headrace.ingest.log import Log, LogError
-from headrace.ingest.opening import open_log
+from headrace.ingest.opening import log_file, open_log
+from headrace.ingest.past import PastLog, is_past
 from headrace.processors import views
 from headrace.processors.engine import Engine
 from headrace.processors.entities import Entities
@@ -132,11 +133,12 @@ def _opened(settings: Settings) -> tuple[Log, Views, Callable[[Log, Views, Clock
     """The log, the views, and what folds one into the other here. Raises CannotStart."""
     log: Log | None = None
     try:
-        log = open_log(settings.log or str(settings.data_dir))
+        past = not settings.log and is_past(settings.data_dir)
+        log = PastLog(log_file(str(settings.data_dir))) if past else open_log(settings.log or str(settings.data_dir))
         stored = views.open_views(settings.views or settings.data_dir / "views")
+        stored.check_schema()
         if not settings.views:
             return log, stored, Engine
-        stored.check_schema()
         if log.remote:
             return log, stored, _replica
         # Another server may have the same views: the last one to start stores, the others are refused.

@@ -10,6 +10,7 @@ from headrace.api.settings import Settings
 from headrace.ingest.clock import Clock
 from headrace.ingest.log import Log
 from headrace.processors.entities import Entities
+from headrace.processors.rebuilding import Rebuilding
 from headrace.processors.views import Views
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Services:
     artifacts: ArtifactStore
     live: Live
     documents: Documents
+    rebuilding: Rebuilding | None
 
 
 def services(request: Request) -> Services:

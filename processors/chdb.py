@@ -18,6 +18,7 @@ from headrace.processors import schema
 from headrace.processors.one_part import ONE_PART, insert_statement
 from headrace.processors.view_errors import ViewsUnavailable
 
+DATABASE = "default"
 _READERS = 4
 _READ_TIMEOUT_S = 30.0
 
@@ -25,16 +26,22 @@ _READ_TIMEOUT_S = 30.0
 class Chdb:
     """An engine in this process: one client writes, a small pool reads. Creates the tables that are missing."""
 
-    def __init__(self, folder: Path, query_memory_bytes_max: int) -> None:
+    shared = False
+
+    def __init__(self, folder: Path, query_memory_bytes_max: int, database: str = DATABASE) -> None:
         """Raises ViewsUnavailable where the folder cannot be used."""
+        self.target = schema.Target(database)
         self.place = str(folder)
         self.advice = "remove the folder, and the server makes the views anew from the log"
         self._folder = folder
+        self._query_memory_bytes_max = query_memory_bytes_max
         self._settings = {
             "max_memory_usage": query_memory_bytes_max,
             "output_format_arrow_string_as_string": 1,
         }
-        self._writer = self._call(partial(self._connect, **ONE_PART))
+        if database != DATABASE:
+            self.define(f"CREATE DATABASE IF NOT EXISTS {schema.quoted(database)}")
+        self._writer = self._call(partial(self._connect, settings=ONE_PART))
         self._readers: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(_READERS):
             self._readers.put(None)
@@ -56,6 +63,18 @@ class Chdb:
         """Run a statement."""
         with self._reader() as client:
             self._call(lambda: client.command(sql, parameters=parameters))
+
+    def define(self, sql: str) -> None:
+        """Run a statement about tables or databases; the views' own need not be there."""
+        client = self._call(partial(self._connect, DATABASE))
+        try:
+            self._call(lambda: client.command(sql))
+        finally:
+            client.close()
+
+    def beside(self, database: str) -> Chdb:
+        """The same folder's engine, with tables of another database."""
+        return Chdb(self._folder, self._query_memory_bytes_max, database)
 
     def insert(self, table: str, rows: pa.Table, guard: str | None, parameters: dict[str, Any], query_id: str) -> None:
         """Insert in one part. chDB has no query ids: an insert here ends before its caller does."""
@@ -87,10 +106,13 @@ class Chdb:
             if client is not None:
                 client.close()
 
-    def _connect(self, **settings: Any) -> Client:
+    def _connect(self, database: str = "", settings: dict[str, Any] | None = None) -> Client:
         self._folder.mkdir(parents=True, exist_ok=True)
         return clickhouse_connect.get_client(
-            interface="chdb", path=str(self._folder), settings={**self._settings, **settings}
+            interface="chdb",
+            path=str(self._folder),
+            database=database or self.target.database,
+            settings={**self._settings, **(settings or {})},
         )
 
     @contextmanager

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -36,9 +37,12 @@ class ClickHouse:
     happens: only its caller can tell whether it has arrived.
     """
 
+    shared = True
+
     def __init__(self, url: ViewsUrl, query_memory_bytes_max: int) -> None:
         """Nothing is asked of the server yet: it may be down."""
         self.url = url
+        self._query_memory_bytes_max = query_memory_bytes_max
         self.place = f"the database {url.database!r} of ClickHouse at {url.server}"
         self.advice = f"run `headrace views create --views '{url}'`"
         # Distributed tables: stored when the insert returns; and read from the replicas that are written to.
@@ -82,8 +86,20 @@ class ClickHouse:
         data = sink.getvalue().to_pybytes()
         sql = insert_statement(table, rows.column_names, guard) + " FORMAT Arrow"
         settings = {"query_id": query_id} if query_id else {}
-        # command, and not insert_arrow: that sends an insert again after a lost connection, unasked.
+        # command: the driver's insert and raw_insert send an insert again after a lost connection, unasked.
         self._call(self._writes, lambda client: client.command(sql, parameters, data=data, settings=settings))
+
+    @property
+    def target(self) -> schema.Target:
+        """Where the tables are."""
+        return self.url.target
+
+    def beside(self, database: str) -> ClickHouse:
+        """The same server, with tables of another database."""
+        beside = ClickHouse(replace(self.url, database=database), self._query_memory_bytes_max)
+        for statement in schema.create_statements(beside.target):
+            beside.define(statement)
+        return beside
 
     def running(self, query_ids: str) -> list[str]:
         """The ids that begin so of the queries that run now, on any server of the cluster."""

@@ -6,6 +6,9 @@ folds metrics; the third stores what both hand over. When the views fail, foldin
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
@@ -13,7 +16,6 @@ from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Follower, Log, Partition, Record
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors import checkpoint
-from headrace.processors.counters import Counters
 from headrace.processors.dead_letters import DeadLetters
 from headrace.processors.entities import Entities
 from headrace.processors.entity_fold import EntityBatch, EntityFold
@@ -21,11 +23,15 @@ from headrace.processors.follow import Following
 from headrace.processors.metric_fold import MetricFold
 from headrace.processors.metrics import Summary
 from headrace.processors.ownership import Ownership
+from headrace.processors.registry import Registry
 from headrace.processors.states import MetricStates, RunStates
-from headrace.processors.store import Store
-from headrace.processors.views import Views
+from headrace.processors.store import RETRY_MAX_S, Store
+from headrace.processors.views import Views, ViewsUnavailable
 from headrace.processors.watermark import Watermark
 
+logger = logging.getLogger("headrace.engine")
+
+SETTLE_S = 30.0
 METRICS_LINGER_S = 0.02
 """How long points gather before they are folded, unless a reader waits: a fold costs the same for 1 as for 1,000."""
 
@@ -38,35 +44,51 @@ class Engine(Entities):
 
         ownership: where other processes may store into the same views; this one then takes all partitions over.
         """
+        self._views = views
+        self._clock = clock or SystemClock()
+        self._ownership = ownership
+        self._heard: list[Callable[[set[str]], None]] = []
+        self._exchanging = threading.Lock()
+        self._stopped = threading.Event()
         partitions = [p for p in log.partitions() if p.topic in (RUNS, METRICS, REGISTRY)]
-        if ownership is not None:
-            ownership.claim(partitions)
+        start = dict.fromkeys(partitions, 0)
+        super().__init__(log, Watermark(start), Watermark(start))
+        self._open(start, Registry())
+
+    def _open(self, start: dict[Partition, int], registry: Registry) -> None:
+        """Read what the views hold. start: where to begin where they hold nothing; of the registry, where it stands."""
+        views = self._views
+        if self._ownership is not None:
+            self._ownership.claim(start)
         at = checkpoint.read(views)
-        start = dict.fromkeys(partitions, 0) | at.runs | at.metrics
-        counters = Counters()
-        self._letters = DeadLetters(log, clock or SystemClock(), at.events)
-        super().__init__(log, EntityFold(RunStates(views), self._letters, counters, beating(views)), start, counters)
-        self._metrics = MetricFold(MetricStates(views), self._letters, counters)
-        self._store = Store(views, start, ownership)
+        start = start | at.runs | at.metrics
+        self._letters = letters = DeadLetters(self.log, self._clock, at.events)
+        entities = EntityFold(RunStates(views), letters, self.counters, beating(views), registry=registry)
+        self._metrics = MetricFold(MetricStates(views), letters, self.counters)
+        self._store = Store(views, self.viewed, self._ownership)
+        self._store.listeners = self._heard
+        self._store.on_lost = self._on_lost
+        self.lost = ""
         for partition in at.metrics:
             summaries = self._metrics.recover(views, partition, at)
             if summaries:
                 self._store.insert_summaries(partition, summaries)
-        self.folded = Watermark(start)
-        self.viewed = self._store.viewed
+        for watermark in (self.folded, self.viewed):
+            watermark.advance(start)
         self._metric_offsets = {p: offset for p, offset in start.items() if p.topic == METRICS}
         self._metrics_following = Following("metrics", self._follow_metrics, self._fold_metrics, self._gather)
+        self._begin(entities, start)
 
     # --- for readers, from any thread ---------------------------------------------------------------------------------
 
     @property
     def listeners(self) -> list[Callable[[set[str]], None]]:
         """Called on the store's thread with the ids of runs whose views have changed."""
-        return self._store.listeners
+        return self._heard
 
     @property
     def fault(self) -> str | None:
-        return self._store.fault or self._following.fault or self._metrics_following.fault
+        return self.lost or self._store.fault or self._following.fault or self._metrics_following.fault
 
     def start(self) -> None:
         self._store.start()
@@ -75,16 +97,61 @@ class Engine(Entities):
 
     def stop(self, drain_s: float = 5.0) -> None:
         """Store what has been folded, for at most drain_s, then stop."""
-        waiting = self.stored(self.folded.offsets())
+        with self._exchanging:
+            waiting = self.stored(self.folded.offsets())
+            try:
+                waiting.result(drain_s)
+            except TimeoutError:
+                waiting.cancel()
+            self._stopped.set()
+            self._end()
+
+    def exchange(self, act: Callable[[Mapping[Partition, int]], None]) -> None:
+        """Stand still while act exchanges what the views hold, and go on with what they hold then.
+
+        act gets the offsets to which the views hold everything, no more and no less. Meanwhile appends are taken and
+        reads of what was appended wait. Raises what act raises, and ViewsUnavailable when the views do not take what
+        was folded.
+        """
+        with self._exchanging:
+            try:
+                self._settle()
+                act(self.viewed.offsets())
+            finally:
+                self._end()
+                self._open_again()
+
+    def _settle(self) -> None:
+        """Stop to fold, and let the store store all that was folded."""
+        waited_s = -time.monotonic()
+        for following in (self._following, self._metrics_following):
+            following.end()
+        settled = all(following.join(SETTLE_S) for following in (self._following, self._metrics_following))
         try:
-            waiting.result(drain_s)
+            waited_s += time.monotonic()
+            self.stored(self.folded.offsets()).result(max(0.0, SETTLE_S - waited_s) if settled else 0.0)
         except TimeoutError:
-            waiting.cancel()
+            raise ViewsUnavailable(f"the views do not take what was folded: {self.fault or 'they are slow'}") from None
+
+    def _end(self) -> None:
         for following in (self._following, self._metrics_following):
             following.end()
         self._store.stop()
         for following in (self._following, self._metrics_following):
             following.join()
+
+    def _open_again(self) -> None:
+        """Go on where the views are, as soon as they can be asked."""
+        start = {p: offset if p.topic == REGISTRY else 0 for p, offset in self.folded.offsets().items()}
+        while not self._stopped.is_set():
+            try:
+                self._open(start, self.registry)
+            except ViewsUnavailable as error:
+                logger.warning("the views cannot be asked where they are: %s", error)
+                self._stopped.wait(RETRY_MAX_S)
+            else:
+                self.start()
+                return
 
     def stored(self, target: Mapping[Partition, int] | None = None) -> Future[None]:
         """Done when the views hold everything up to target, or all that is in the log now; hurries the store."""
@@ -106,6 +173,9 @@ class Engine(Entities):
 
     def cached_summaries(self, run_id: str) -> dict[str, Summary] | None:
         return self._metrics.states.cached(run_id)
+
+    def _on_lost(self, partitions: set[Partition]) -> None:
+        self.lost = "another process writes these views now; this one stands still until it is started again"
 
     # --- the fold threads ---------------------------------------------------------------------------------------------
 

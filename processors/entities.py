@@ -24,20 +24,19 @@ OUTCOMES_MAX = 100_000
 class Entities(ABC):
     """What an API process asks of the folds: registry, runs, outcomes, and how far all of it has come.
 
-    folded: how far it is what `run`, `summaries` and `registry` answer. Summaries are the business of those who derive.
+    folded: how far it is what `run`, `summaries` and `registry` answer. viewed: how far every view has come, for
+    queries. Summaries are the business of those who derive.
     """
 
-    folded: Watermark
-    viewed: Watermark
-    """How far every view has come, for queries."""
+    _entities: EntityFold
+    _following: Following
 
-    def __init__(self, log: Log, fold: EntityFold, start: Mapping[Partition, int], counters: Counters) -> None:
-        """start: the offsets to follow from, of the partitions of runs and registry among them."""
+    def __init__(self, log: Log, folded: Watermark, viewed: Watermark) -> None:
         self.log = log
-        self.counters = counters
-        self._entities = fold
-        self._entity_offsets = {p: offset for p, offset in start.items() if p.topic in (RUNS, REGISTRY)}
-        self._following = Following("runs", self._follow, self._fold, self._idle)
+        self.folded = folded
+        self.viewed = viewed
+        self.counters = Counters()
+        self._entity_offsets: dict[Partition, int] = {}
         self._outcome_lock = threading.Lock()
         self._outcomes: dict[Position, Outcome] = {}
         self._outcome_waits: dict[Position, Future[Outcome]] = {}
@@ -137,6 +136,12 @@ class Entities(ABC):
     def knows(self, run_id: str) -> bool:
         """Whether any event of the run has been folded."""
         return run_id in self._entities.states
+
+    def _begin(self, fold: EntityFold, start: Mapping[Partition, int]) -> None:
+        """Fold with this from now on. start: the offsets to follow from, of the partitions of runs and registry."""
+        self._entities = fold
+        self._entity_offsets = {p: offset for p, offset in start.items() if p.topic in (RUNS, REGISTRY)}
+        self._following = Following("runs", self._follow, self._fold, self._idle)
 
     # --- the fold's thread --------------------------------------------------------------------------------------------
 

@@ -43,9 +43,13 @@ class EntityFold:
         counters: Counters,
         beating: dict[str, tuple[int, float]],
         stored: Callable[[Record], Outcome] = lambda _: Outcome(DUPLICATE),
+        registry: Registry | None = None,
     ) -> None:
-        """stored: asked for the outcome of a record without a writer that a state from the views holds already."""
-        self.registry = Registry()
+        """registry: to go on with; a new one if None.
+
+        stored: asked for the outcome of a record without a writer that a state from the views holds already.
+        """
+        self.registry = registry or Registry()
         self.states = states
         self.beating = beating
         self._dead_letters = dead_letters

@@ -48,10 +48,11 @@ class Following:
         """Ask the thread to end after the batch that is under way."""
         self._stopping.set()
 
-    def join(self) -> None:
-        """Wait for the end of the thread, which end() was called for."""
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of the thread, which end() was called for; whether it has ended."""
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         follower: Follower | None = None

@@ -54,6 +54,11 @@ class Inbox:
         if room:
             self.on_room()
 
+    def holds(self, partition: Partition) -> bool:
+        """Whether something of a partition waits."""
+        with self._changed:
+            return partition in self._waiting
+
     def poll(self, records_max: int, bytes_max: int, timeout_s: float) -> list[Record]:
         """As a follower does."""
         taken: list[Record] = []

@@ -57,18 +57,16 @@ class Ownership:
                 raise Held("a rebuild swaps the views; storing goes on in a moment")
             self._claims += 1
             token = f"{self.owner}.{self._claims}"
-            wanted = ", ".join(f"('{p.topic}', {p.partition:d})" for p in sorted(partitions))
-            self._views.command(
-                "INSERT INTO owners SELECT w.1, w.2, {token:String},"
-                f" (SELECT max(epoch) FROM owners WHERE {where}) + 1, toUnixTimestamp64Milli(now64(3))"
-                f" FROM (SELECT arrayJoin([{wanted}]) AS w)",
-                {"token": token},
-            )
+            self._write(partitions, token)
             self._tokens.update(dict.fromkeys(partitions, token))
             lost = self.lost(partitions)
             if lost:
                 raise Fenced(f"another process claimed {_names(lost)} at the same moment")
             self._settle(where)
+
+    def release(self, partitions: Collection[Partition]) -> None:
+        """Let whoever claims them next have these. Raises ViewsUnavailable."""
+        self._write(partitions, f"free-{self.owner}")
 
     def guard(self, partitions: Collection[Partition]) -> str:
         """A condition that makes the server refuse an insert unless this process owns all these partitions."""
@@ -76,6 +74,15 @@ class Ownership:
         holders = f"SELECT topic, partition, {_HOLDER} FROM owners WHERE {_where(partitions)} GROUP BY topic, partition"
         ours = f"SELECT count() FROM ({holders}) WHERE (topic, partition, holder) IN ({held})"
         return f"throwIf(({ours}) != {len(set(partitions))}, 'fenced') = 0"
+
+    def _write(self, partitions: Collection[Partition], token: str) -> None:
+        wanted = ", ".join(f"('{p.topic}', {p.partition:d})" for p in sorted(partitions))
+        self._views.command(
+            "INSERT INTO owners SELECT w.1, w.2, {token:String},"
+            f" (SELECT max(epoch) FROM owners WHERE {_where(partitions)}) + 1, toUnixTimestamp64Milli(now64(3))"
+            f" FROM (SELECT arrayJoin([{wanted}]) AS w)",
+            {"token": token},
+        )
 
     def query_id(self, number: int) -> str:
         """The id of this process's insert with a number: it tells other processes whose insert is under way."""

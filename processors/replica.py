@@ -15,7 +15,6 @@ from typing import Protocol, runtime_checkable
 from headrace.ingest.log import Log, LogUnavailable, Partition, Record
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors import checkpoint
-from headrace.processors.counters import Counters
 from headrace.processors.dead_letters import Silent
 from headrace.processors.engine import beating
 from headrace.processors.entities import Entities
@@ -56,17 +55,16 @@ class Replica(Entities):
         at = checkpoint.read(views)
         # A state that is not in memory is read from the views, so the runs before their position need no folding.
         start = dict.fromkeys(partitions, 0) | {p: offset for p, offset in at.runs.items() if p in partitions}
-        fold = EntityFold(RunStates(views), Silent(), counters := Counters(), beating(views), self._stored_outcome)
-        super().__init__(log, fold, start, counters)
         self._group_log = log
         self._views = views
         self._heard: list[Callable[[set[str]], None]] = []
         self._fault: str | None = None
         self._wanted = threading.Event()
         at_group = {p: offset for p, offset in self._positions().items() if p in partitions}
-        self.viewed = Watermark(dict.fromkeys(partitions, 0) | at_group, self._wanted.set)
-        metrics = {p: offset for p, offset in self.viewed.offsets().items() if p.topic == METRICS}
-        self.folded = Watermark(start | metrics, self._wanted.set)
+        viewed = dict.fromkeys(partitions, 0) | at_group
+        metrics = {p: offset for p, offset in viewed.items() if p.topic == METRICS}
+        super().__init__(log, Watermark(start | metrics, self._wanted.set), Watermark(viewed, self._wanted.set))
+        self._begin(EntityFold(RunStates(views), Silent(), self.counters, beating(views), self._stored_outcome), start)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="headrace-positions", daemon=True)
 

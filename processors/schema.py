@@ -101,6 +101,22 @@ def drop_statements(target: Target) -> list[str]:
     ]
 
 
+def exchange_statement(one: Target, other: Target, table: str) -> str:
+    """The statement that exchanges what a table holds in two databases, at once for every reader of a server."""
+    name = table + (LOCAL_SUFFIX if one.sharded else "")
+    return f"EXCHANGE TABLES {quoted(one.database)}.{name} AND {quoted(other.database)}.{name}{_on_cluster(one)}"
+
+
+def rename_database_statement(target: Target, database: str) -> str:
+    """The statement that gives a database another name."""
+    return f"RENAME DATABASE {quoted(target.database)} TO {quoted(database)}{_on_cluster(target)}"
+
+
+def drop_database_statement(target: Target) -> str:
+    """The statement that drops a database with all in it."""
+    return f"DROP DATABASE IF EXISTS {quoted(target.database)}{_on_cluster(target)} SYNC"
+
+
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -61,11 +61,11 @@ class Store:
     have come; on_lost: with partitions that another process has taken over, of which nothing more is stored.
     """
 
-    def __init__(self, views: Views, start: Mapping[Partition, int], ownership: Ownership | None = None) -> None:
-        """ownership: where several processes may store into the same views."""
+    def __init__(self, views: Views, viewed: Watermark, ownership: Ownership | None = None) -> None:
+        """viewed: where the views stand. ownership: where several processes may store into the same views."""
         self._views = views
         self._ownership = ownership
-        self.viewed = Watermark(start)
+        self.viewed = viewed
         self.fault: str | None = None
         self.listeners: list[Callable[[set[str]], None]] = []
         self.on_stored: Callable[[Mapping[Partition, int]], None] = lambda _: None
@@ -198,7 +198,8 @@ class Store:
             stored, self._storing = self._storing, {}
             reached = {partition: share.end for partition, share in stored.items()}
         self.viewed.advance(reached)
-        self.on_stored(reached)
+        at = self.viewed.offsets()
+        self.on_stored({partition: at[partition] for partition in reached})
         changed = {x for share in stored.values() for x in (*share.runs, *(run_id for run_id, _ in share.summaries))}
         for listener in self.listeners:
             listener(changed)
@@ -211,6 +212,7 @@ class Store:
             with self._changed:
                 parts = [part for part in parts if part[0] in self._storing]
                 if not parts:
+                    self.fault = None
                     return
                 self._inserting = True
             rows = pa.concat_tables([rows for _, rows in parts]).unify_dictionaries()

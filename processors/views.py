@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from headrace.processors import schema
 from headrace.processors.chdb import Chdb
 from headrace.processors.clickhouse import ClickHouse
-from headrace.processors.schema import statements
+from headrace.processors.schema import Target, statements
 from headrace.processors.view_errors import (
     THROW_IF_CODE,
     UNKNOWN_DATABASE_CODE,
@@ -46,6 +47,19 @@ class Engine(Protocol):
 
     place: str
     advice: str
+
+    shared: bool
+    """Whether other processes may write the same tables."""
+
+    @property
+    def target(self) -> Target:
+        """The database of the tables, and the cluster."""
+
+    def define(self, sql: str) -> None:
+        """Run a statement about tables or databases; the views' own need not be there."""
+
+    def beside(self, database: str) -> Engine:
+        """The same engine with tables of another database, which are made where they are missing."""
 
     def rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of a query."""
@@ -142,6 +156,44 @@ class Views:
     def command(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
         """Run a statement that answers with nothing. It may be sent twice. Raises ViewsUnavailable."""
         self._engine.command(sql, parameters or {})
+
+    # --- a second set of tables, for a rebuild ----------------------------------------------------------------------
+
+    @property
+    def database(self) -> str:
+        """The database that the tables are in."""
+        return self._engine.target.database
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write the same tables."""
+        return self._engine.shared
+
+    def beside(self, database: str) -> Views:
+        """Views in another database of the same engine, with tables made where they are missing; close them too."""
+        return Views(self._engine.beside(database))
+
+    def databases(self) -> set[str]:
+        """The databases of the engine."""
+        return {row[0] for row in self.rows("SELECT name FROM system.databases")}
+
+    def exchange(self, other: Views, table: str) -> None:
+        """Exchange what a table holds here and in views beside, at once for every reader. Raises ViewsUnavailable."""
+        self._engine.define(schema.exchange_statement(self._engine.target, other._engine.target, table))
+
+    def identity(self, table: str) -> str:
+        """A text that names what a table holds: it goes with it in an exchange. Not for chDB's own default database."""
+        name = table + (schema.LOCAL_SUFFIX if self._engine.target.sharded else "")
+        sql = "SELECT toString(uuid) FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+        return str(self.rows(sql, {"name": name})[0][0])
+
+    def rename_database(self, database: str, to: str) -> None:
+        """Give a database of the engine another name."""
+        self._engine.define(schema.rename_database_statement(replace(self._engine.target, database=database), to))
+
+    def drop_database(self, database: str) -> None:
+        """Drop a database of the engine and all in it, if it is there."""
+        self._engine.define(schema.drop_database_statement(replace(self._engine.target, database=database)))
 
     def check_schema(self) -> None:
         """See that every table is there, as this version has it. Raises WrongSchema; ViewsUnavailable."""

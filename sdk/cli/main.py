@@ -9,6 +9,7 @@ from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
 from headrace.sdk.cli.experiments import experiments
 from headrace.sdk.cli.log import log
+from headrace.sdk.cli.rebuild import rebuild
 from headrace.sdk.cli.runs import runs
 from headrace.sdk.cli.server import server
 from headrace.sdk.cli.sync import sync
@@ -42,7 +43,7 @@ def version() -> None:
     click.echo(f"headrace {VERSION}")
 
 
-for command in (server, worker, demo, sync, experiments, runs, log, views, doctor):
+for command in (server, worker, demo, sync, experiments, runs, log, rebuild, views, doctor):
     main.add_command(command)
 
 
