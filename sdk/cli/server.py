@@ -79,13 +79,19 @@ def server(**given: Any) -> None:
     Settings come from the flag, else HEADRACE_HOST, HEADRACE_PORT, HEADRACE_DATA_DIR and so on, else the table
     [server] of the settings file. One line on stdout says when it is ready, and where.
     """
-    require("server", SERVER_PACKAGES, "the server")
     # By name: the server is an extra, and only this command knows of it.
     settings = importlib.import_module("headrace.api.settings")
-    api = importlib.import_module("headrace.api.main")
     known = {name: type(getattr(settings.Settings(), name)) for name in settings.Settings.__dataclass_fields__}
     known["data_dir"] = Path
     try:
-        api.serve(settings.load(**settings_with_file(given, known, os.environ)))
+        chosen = settings.load(**settings_with_file(given, known, os.environ))
+    except ValueError as error:
+        raise Failed(str(error)) from error
+    # ClickHouse in the process, half a gigabyte, is for views in the data folder alone.
+    packages = tuple(name for name in SERVER_PACKAGES if name != "chdb" or not chosen.views)
+    require("server", packages, "the server")
+    api = importlib.import_module("headrace.api.main")
+    try:
+        api.serve(chosen)
     except (api.CannotStart, ValueError) as error:
         raise Failed(str(error)) from error
