@@ -44,7 +44,7 @@ SILENCE_S = 5.0
 
 @dataclass(slots=True)
 class _Open:
-    """A partition that is being folded. next: the offset to fold next; end: what lies before it is read from the log."""
+    """A partition that is being folded. next: the offset to fold next; end: what is before it is read from the log."""
 
     fold: EntityFold | MetricFold
     letters: DeadLetters
@@ -205,7 +205,7 @@ class Partitions:
         for partition, one in opened.items():
             # The registry is folded again from its start; its events are in the views up to here all the same.
             viewed = max(one.next, at.events.get(partition, 0) if partition.topic == REGISTRY else 0)
-            self._store.viewed.reset(partition, viewed)
+            self._store.viewed.reset({partition: viewed})
             self._store.on_stored({partition: viewed})
             self._open[partition] = one
         self._catch_up({partition: ends.get(partition, 0) for partition in opened})
@@ -301,8 +301,6 @@ class Partitions:
 def _in_a_row(records: list[Record]) -> int:
     """How many of the first records follow each other without a gap or a step back."""
     offsets = [record.position.offset for record in records]
-    if offsets[-1] - offsets[0] == len(offsets) - 1 and offsets == sorted(offsets):
-        return len(offsets)
     return next((n for n in range(1, len(offsets)) if offsets[n] != offsets[n - 1] + 1), len(offsets))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import faust
-from faust.events import Event
 from faust.types import TP, Message
 from headrace.ingest.kafka_headers import record_of
 from headrace.ingest.kafka_settings import KafkaSettings
@@ -19,12 +18,16 @@ from headrace.processors.partitions import TOPICS, Partitions
 
 logger = logging.getLogger("headrace.worker")
 
-COMMIT_INTERVAL_S = 0.1
+COMMIT_INTERVAL_S = 0.05
+LAST_COMMIT_S = 2.0
+STOP_S = 10.0
 SESSION_TIMEOUT_S = 10.0
 """How long a worker that died keeps its partitions from the others."""
 HEARTBEAT_INTERVAL_S = 3.0
 BUFFERED_MAX = 512
 """Messages a topic that Faust holds ready beside the inbox, which is bounded in bytes."""
+SEEK_BEYOND = 100
+"""So many messages that are folded already are passed over one by one."""
 
 
 class WorkerEnded(Exception):
@@ -38,14 +41,18 @@ class Worker:
         """Raises LogError for security settings that Faust has no counterpart of."""
         self._partitions = partitions
         self._names = {settings.topic(topic): topic for topic in TOPICS}
-        self._unstored: dict[Partition, deque[Event]] = {}
+        self._topics = {topic: name for name, topic in self._names.items()}
         self._room = asyncio.Event()
+        self._viewed: dict[Partition, int] = {}
+        """How far the views of assigned partitions are, as far as they are open here."""
+        self._committed: dict[Partition, int] = {}
+        self._moved = asyncio.Event()
+        self._sought: dict[Partition, int] = {}
         self.app = faust.App(
             settings.group,
             broker=[f"kafka://{host}" for host in settings.bootstrap.split(",")],
             broker_credentials=credentials(settings.properties),
             broker_client_id="headrace-worker",
-            broker_commit_interval=COMMIT_INTERVAL_S,
             broker_session_timeout=SESSION_TIMEOUT_S,
             broker_heartbeat_interval=HEARTBEAT_INTERVAL_S,
             consumer_auto_offset_reset="earliest",
@@ -57,15 +64,17 @@ class Worker:
             autodiscover=False,
         )
         for topic in self._names:
+            # Faust would keep each message until it is acknowledged. What the views hold is a number a partition, and
+            # this worker commits that itself.
             channel = self.app.topic(
-                topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+                topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
             )
             self.app.agent(channel, name=f"headrace.fold.{topic}")(self._take)
         on_assigned: Any = self._on_assigned  # Faust's signals are typed for functions of any arguments
         self.app.on_partitions_assigned.connect(on_assigned)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Be a member of the group until stopping is set, or the app fails."""
+        """Be a member of the group until stopping is set. Raises WorkerEnded when the app fails."""
         loop = asyncio.get_running_loop()
 
         def on_room() -> None:
@@ -77,47 +86,99 @@ class Worker:
         self._partitions.on_room(on_room)
         self._partitions.on_stored(on_stored)
         self._partitions.start()
+        told = asyncio.create_task(stopping.wait())
+        working = asyncio.create_task(self._work())
         try:
-            await self.app.start()
-            waiting = asyncio.create_task(stopping.wait())
-            crashed = asyncio.create_task(self.app.wait_until_stopped())
-            await asyncio.wait({waiting, crashed}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            crashed.cancel()
+            await asyncio.wait({told, working}, return_when=asyncio.FIRST_COMPLETED)
             if not stopping.is_set():
-                raise WorkerEnded(f"the worker's Kafka client ended: {self.app.crash_reason}")
+                failure = working.exception() or self.app.crash_reason
+                raise WorkerEnded(f"the worker's Kafka client ended: {failure!r}; start the worker again")
         finally:
-            await asyncio.to_thread(self._partitions.stop)
-            # What the stop has stored is committed with the app's own last commit.
-            await asyncio.sleep(0)
-            await self.app.stop()
+            told.cancel()
+            working.cancel()
+            await self._end()
+
+    async def _work(self) -> None:
+        """Returns when the app has ended."""
+        await self.app.start()
+        ended = asyncio.create_task(self.app.wait_until_stopped())
+        committing = asyncio.create_task(self._commit())
+        try:
+            await asyncio.wait({ended, committing}, return_when=asyncio.FIRST_COMPLETED)
+            if committing.done():
+                committing.result()
+        finally:
+            ended.cancel()
+            committing.cancel()
+
+    async def _end(self) -> None:
+        await asyncio.to_thread(self._partitions.stop)
+        # What the stop has stored is told here by the loop, and to the group while this is still a member.
+        await asyncio.sleep(0)
+        with suppress(Exception):
+            await asyncio.wait_for(self._commit_once(), LAST_COMMIT_S)
+        ending = asyncio.ensure_future(self.app.stop())
+        await asyncio.wait({ending}, timeout=STOP_S)
 
     async def _take(self, stream: Any) -> AsyncIterator[None]:
-        async for event in stream.noack().events():
+        async for event in stream.events():
             message: Message = event.message
             partition = Partition(self._names[message.topic], message.partition)
-            self._unstored.setdefault(partition, deque()).append(event)
-            position = Position(*partition, message.offset)
-            timestamp_ms = round(message.timestamp * 1000)
-            headers: Any = message.headers or ()
-            record = record_of(position, timestamp_ms, headers, message.key, message.value or b"")
-            if not self._partitions.put([record]):
-                self._room.clear()
-                await self._room.wait()
+            needed = self._partitions.needed_from(partition)
+            if message.offset < needed:
+                await self._pass_over(message.tp, partition, message.offset, needed)
+            else:
+                position = Position(*partition, message.offset)
+                timestamp_ms = round(message.timestamp * 1000)
+                headers: Any = message.headers or ()
+                record = record_of(position, timestamp_ms, headers, message.key, message.value or b"")
+                if not self._partitions.put([record]):
+                    self._room.clear()
+                    await self._room.wait()
             yield
+
+    async def _pass_over(self, tp: TP, partition: Partition, offset: int, needed: int) -> None:
+        """Skip a message that is folded already; many of them at once."""
+        if needed - offset > SEEK_BEYOND and self._sought.get(partition, 0) < needed:
+            self._sought[partition] = needed
+            with suppress(Exception):  # not ours any more, or a rebalance is under way: it is brought, and passed over
+                await self.app.consumer.seek(tp, needed)
 
     async def _on_assigned(self, _: Any, assigned: Iterable[TP], **__: Any) -> None:
         partitions = {Partition(self._names[x.topic], x.partition) for x in assigned if x.topic in self._names}
-        # What was delivered before is delivered again from the committed offset on.
-        self._unstored.clear()
         logger.info("has %d partitions now", len(partitions))
+        self._viewed = {p: offset for p, offset in self._viewed.items() if p in partitions}
+        self._committed = {}
+        self._sought = {}
         self._partitions.assign(partitions)
+        self._moved.set()
 
     def _on_stored(self, offsets: Mapping[Partition, int]) -> None:
-        for partition, offset in offsets.items():
-            waiting = self._unstored.get(partition)
-            while waiting and waiting[0].message.offset < offset:
-                waiting.popleft().ack()
+        self._viewed |= offsets
+        self._moved.set()
+
+    async def _commit(self) -> None:
+        """Tell the group how far the views are, whenever they have moved on."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            await self._commit_once()
+            await asyncio.sleep(COMMIT_INTERVAL_S)
+
+    async def _commit_once(self) -> None:
+        consumer: Any = self.app.consumer
+        ours = consumer.assignment()
+        moved = {
+            TP(self._topics[p.topic], p.partition): p
+            for p, offset in self._viewed.items()
+            if self._committed.get(p) != offset
+        }
+        offsets = {tp: self._viewed[p] for tp, p in moved.items() if tp in ours}
+        if not offsets:
+            return
+        # False while the group rebalances: what it hands out is committed then.
+        if await consumer._commit(offsets):
+            self._committed |= {moved[tp]: offset for tp, offset in offsets.items()}
 
 
 def credentials(properties: Mapping[str, str]) -> Any:

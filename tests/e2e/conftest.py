@@ -18,6 +18,9 @@ import pytest
 
 from tests.missing import report as missing_here
 
+with contextlib.suppress(ImportError):  # the extra `kafka`
+    from tests.e2e.scale_out import cluster, new_cluster  # noqa: F401
+
 TRAINERS = Path(__file__).parent / "trainers"
 START_TIMEOUT_S = 60.0
 
