@@ -73,8 +73,9 @@ class Engine(Entities):
             summaries = self._metrics.recover(views, partition, at)
             if summaries:
                 self._store.insert_summaries(partition, summaries)
+        # Back, where views from before were brought back: readers wait until these have caught up.
         for watermark in (self.folded, self.viewed):
-            watermark.advance(start)
+            watermark.reset(start)
         self._metric_offsets = {p: offset for p, offset in start.items() if p.topic == METRICS}
         self._metrics_following = Following("metrics", self._follow_metrics, self._fold_metrics, self._gather)
         self._begin(entities, start)

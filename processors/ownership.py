@@ -19,6 +19,7 @@ HOLD_PREFIX = "hold"
 """An owner whose name begins so keeps partitions from workers: a rebuild, while it swaps."""
 HOLD_S = 30
 """How long a hold lasts after its last claim: a holder that died does not stop the workers for longer."""
+QUERY_PREFIX = "headrace-insert-"
 SETTLE_S = 10.0
 _SETTLE_INTERVAL_S = 0.05
 
@@ -86,7 +87,7 @@ class Ownership:
 
     def query_id(self, number: int) -> str:
         """The id of this process's insert with a number: it tells other processes whose insert is under way."""
-        return f"headrace-insert-{self.owner}-{number}"
+        return f"{QUERY_PREFIX}{self.owner}-{number}"
 
     def lost(self, partitions: Collection[Partition]) -> set[Partition]:
         """Those of these that another process, or nobody, owns. Raises ViewsUnavailable."""
@@ -96,20 +97,23 @@ class Ownership:
 
     def _settle(self, where: str) -> None:
         """Wait for the inserts that earlier owners began before this claim; end those that take too long."""
-        sql = (
-            "SELECT query_id FROM system.processes WHERE startsWith(query_id, 'headrace-insert-') AND"
-            f" splitByChar('-', query_id)[3] IN (SELECT splitByChar('.', owner)[1] FROM owners WHERE {where})"
-        )
-        begun = {row[0] for row in self._views.rows(sql)}
+        owners = {row[0].split(".")[0] for row in self._views.rows(f"SELECT DISTINCT owner FROM owners WHERE {where}")}
+
+        def running() -> set[str]:
+            return {
+                x for x in self._views.running(QUERY_PREFIX) if x.removeprefix(QUERY_PREFIX).split("-")[0] in owners
+            }
+
+        begun = running()
         deadline_s = time.monotonic() + SETTLE_S
         pause = threading.Event()
-        while begun:
-            begun &= {row[0] for row in self._views.rows(sql)}
-            if begun and time.monotonic() > deadline_s:
-                self._views.command("KILL QUERY WHERE query_id IN {ids:Array(String)} SYNC", {"ids": sorted(begun)})
+        while begun := begun & running():
+            if time.monotonic() > deadline_s:
+                self._views.kill(begun)
+                for query_id in begun:
+                    self._views.settle(query_id)
                 return
-            if begun:
-                pause.wait(_SETTLE_INTERVAL_S)
+            pause.wait(_SETTLE_INTERVAL_S)
 
 
 _HOLDER = "argMax(owner, (epoch, owner)) AS holder"

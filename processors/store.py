@@ -19,7 +19,7 @@ from headrace.processors.entity_fold import EntityBatch
 from headrace.processors.metric_fold import MetricBatch
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import Outcome
-from headrace.processors.ownership import Ownership
+from headrace.processors.ownership import Held, Ownership
 from headrace.processors.runs import RunState
 from headrace.processors.views import Fenced, Views, ViewsUnavailable
 from headrace.processors.watermark import Watermark
@@ -207,26 +207,28 @@ class Store:
     def _insert(self, table: str, parts: list[Part]) -> None:
         """Insert, however long it takes; once, even where an answer is lost; not what was dropped. Raises Stopped."""
         retry_s = RETRY_FIRST_S
-        tried = 0
+        lost_answer = False
         while True:
             with self._changed:
                 parts = [part for part in parts if part[0] in self._storing]
                 if not parts:
-                    self.fault = None
                     return
                 self._inserting = True
+            partitions = [partition for partition, _ in parts]
             rows = pa.concat_tables([rows for _, rows in parts]).unify_dictionaries()
             try:
-                if not (tried and self._holds(table, rows, tried)):
-                    tried = self._inserts = self._inserts + 1
-                    self._attempt(table, rows, [partition for partition, _ in parts])
+                if lost_answer:
+                    rows = self._unstored(table, rows, partitions)
+                lost_answer = True
+                if rows.num_rows:
+                    self._attempt(table, rows, partitions)
                 self.fault = None
                 return
             except ViewsUnavailable as error:
                 self.fault = str(error)
                 logger.warning("storing into %s waits: %s", table, error)
-            except Fenced:
-                self._give_up([partition for partition, _ in parts])
+            except (Fenced, Held):
+                self._give_up(partitions)
             finally:
                 with self._changed:
                     self._inserting = False
@@ -238,9 +240,19 @@ class Store:
     def _attempt(self, table: str, rows: pa.Table, partitions: Collection[Partition]) -> None:
         if self._ownership is None:
             self._views.insert(table, rows)
-        else:
-            query_id = self._ownership.query_id(self._inserts)
-            self._views.insert(table, rows, self._ownership.guard(partitions), query_id=query_id)
+            return
+        self._inserts += 1
+        query_id = self._ownership.query_id(self._inserts)
+        self._views.insert(table, rows, self._ownership.guard(partitions), query_id=query_id)
+
+    def _unstored(self, table: str, rows: pa.Table, partitions: Collection[Partition]) -> pa.Table:
+        """What of an insert whose answer was lost is not in the views, and never will be without another."""
+        if self._ownership is not None:
+            if self._ownership.lost(partitions):
+                raise Fenced
+            # With a new claim the old insert is over, or refused if it is still on its way.
+            self._ownership.claim(partitions)
+        return self._views.missing(table, rows)
 
     def _give_up(self, partitions: Collection[Partition]) -> None:
         """Another process has some of these now: store no more of them."""
@@ -255,18 +267,6 @@ class Store:
                 self._pending.pop(partition, None)
                 self._storing.pop(partition, None)
         self.on_lost(lost)
-
-    def _holds(self, table: str, rows: pa.Table, tried: int) -> bool:
-        """Whether the view has these rows from a try before; an insert is all or nothing, so one of them tells."""
-        if self._ownership is not None:
-            self._views.settle(self._ownership.query_id(tried))
-        index = int(rows.column("offset").to_numpy().argmax())
-        where = "partition = {partition:UInt16} AND offset = {offset:UInt64}"
-        parameters = {name: rows.column(name)[index].as_py() for name in ("partition", "offset")}
-        if table == "events":
-            where += " AND topic = {topic:String}"
-            parameters["topic"] = rows.column("topic")[index].as_py()
-        return bool(self._views.rows(f"SELECT count() FROM {table} WHERE {where}", parameters)[0][0])
 
 
 def _grouped(parts: list[Part]) -> Iterator[list[Part]]:

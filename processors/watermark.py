@@ -10,7 +10,7 @@ from headrace.ingest.log import Partition
 
 
 class Watermark:
-    """Offsets to read next, a partition; only ever rising. Any thread may wait, one advances."""
+    """Offsets to read next, a partition; rising, but for a reset. Any thread may wait, one advances."""
 
     def __init__(self, offsets: Mapping[Partition, int], on_wanted: Callable[[], None] = lambda: None) -> None:
         """on_wanted: called whenever someone begins to wait."""
@@ -39,10 +39,10 @@ class Watermark:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
 
-    def reset(self, partition: Partition, offset: int) -> None:
-        """Begin again for a partition, at whatever offset."""
+    def reset(self, offsets: Mapping[Partition, int]) -> None:
+        """Begin again at these offsets, wherever it stood. Who waits already goes on to wait."""
         with self._lock:
-            self._offsets[partition] = offset
+            self._offsets.update(offsets)
 
     def reached(self, target: Mapping[Partition, int]) -> Future[None]:
         """A future that is done when every partition of the target has been reached; cancel it to stop waiting."""
