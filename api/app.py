@@ -76,7 +76,12 @@ def create_app(
         appender = Appender(log)
         ends = Ends(log)
         tracking = Tracking(ends, engine, appender, clock, settings.read_wait_s)
-        feed = Live(engine)
+
+        async def standing() -> live.Standing:
+            log_ends, viewed = await ends.now(), engine.viewed.offsets()
+            return live.Standing(sum(max(0, log_ends.get(p, 0) - x) for p, x in viewed.items()), engine.fault)
+
+        feed = Live(engine, standing)
         rebuilder = Rebuilding(log, views, ByEngine(engine)) if isinstance(engine, Engine) else None
         await run_in_threadpool(store.forget_old_uploads)
         app.state.services = Services(

@@ -29,6 +29,7 @@ async def get_version() -> Response:
 async def status(request: Request) -> Response:
     """For each partition: the log's end, how far it is folded, and how far the views are; and what is wrong, if it is.
 
+    `stored_by`: who writes the views, `this server` or `workers`.
     `fault`: why the views cannot be written now, or null. `counters`: since the server's start.
     """
     s = services(request)
@@ -36,6 +37,7 @@ async def status(request: Request) -> Response:
     answer = {
         "version": VERSION,
         "data_dir": str(s.settings.data_dir.resolve()),
+        "stored_by": "this server" if s.rebuilding is not None else "workers",
         "fault": s.engine.fault,
         "partitions": [
             {

@@ -1,11 +1,11 @@
-"""The live feed: which runs have changed, told to every open page as server-sent events. Nothing polls."""
+"""The live feed: which runs have changed and how far the views are, told to open pages as server-sent events."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from headrace.api.errors import unavailable
 from headrace.api.services import services
+from headrace.ingest.log import LogUnavailable
 from headrace.processors.runs import RunState
 from headrace.processors.views import ViewsUnavailable
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +23,8 @@ router = APIRouter(tags=["live"])
 INTERVAL_S = 0.2
 """The shortest time between two messages to a subscriber."""
 HEARTBEAT_S = 15.0
+STANDING_INTERVAL_S = 1.0
+"""How often the feed looks how far the views are behind the log, while anybody listens."""
 SUBSCRIBERS_MAX = 200
 RUN_IDS_MAX = 1000
 """So many changed runs are told by name; beyond, the message says that all may have changed."""
@@ -31,6 +34,13 @@ _EXPERIMENTS_KNOWN_MAX = 100_000
 _ALL = b'event: changed\ndata: {"all":true}\n\n'
 _HELLO = b"retry: 1000\n: connected\n\n"
 _HEARTBEAT = b": heartbeat\n\n"
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far the views are. behind: events of the log that they do not hold yet. fault: what they wait for, if so."""
+
+    behind: int
+    fault: str | None
 
 
 class LiveFull(Exception):
@@ -59,6 +69,7 @@ class Subscription:
         self._run_ids_max = run_ids_max
         self._changed: set[str] = set()
         self._all = False
+        self._standing: Standing | None = None
         self._woken = asyncio.Event()
         self._closed = False
 
@@ -69,6 +80,11 @@ class Subscription:
             self._changed.clear()
         elif not self._all:
             self._changed |= run_ids
+        self._woken.set()
+
+    def tell_standing(self, standing: Standing) -> None:
+        """The views stand here now."""
+        self._standing = standing
         self._woken.set()
 
     def end(self) -> None:
@@ -87,7 +103,8 @@ class Subscription:
                 continue
             if self._closed:
                 return
-            yield self._taken()
+            if told := self._taken():
+                yield told
             await self._pause(interval_s)
 
     async def _pause(self, interval_s: float) -> None:
@@ -100,9 +117,15 @@ class Subscription:
         self._woken.clear()
         everything, self._all = self._all, False
         changed, self._changed = self._changed, set()
+        standing, self._standing = self._standing, None
+        told = b""
+        if standing is not None:
+            told = b"event: views\ndata: " + msgspec.json.encode(standing) + b"\n\n"
         if everything:
-            return _ALL
-        return b"event: changed\ndata: " + msgspec.json.encode({"run_ids": sorted(changed)}) + b"\n\n"
+            return told + _ALL
+        if changed:
+            told += b"event: changed\ndata: " + msgspec.json.encode({"run_ids": sorted(changed)}) + b"\n\n"
+        return told
 
 
 class Live:
@@ -111,14 +134,22 @@ class Live:
     def __init__(
         self,
         engine: Source,
+        standing: Callable[[], Awaitable[Standing]] | None = None,
         *,
         interval_s: float = INTERVAL_S,
         heartbeat_s: float = HEARTBEAT_S,
         subscribers_max: int = SUBSCRIBERS_MAX,
         run_ids_max: int = RUN_IDS_MAX,
+        standing_interval_s: float = STANDING_INTERVAL_S,
     ) -> None:
-        """interval_s: the shortest time between two messages to a subscriber; heartbeat_s: the longest silence."""
+        """standing: asks how far the views are; None never tells.
+
+        interval_s: the shortest time between two messages to a subscriber; heartbeat_s: the longest silence.
+        """
         self._engine = engine
+        self._ask_standing = standing
+        self._standing_interval_s = standing_interval_s
+        self._told: Standing | None = None
         self._interval_s = interval_s
         self._heartbeat_s = heartbeat_s
         self._subscribers_max = subscribers_max
@@ -134,15 +165,16 @@ class Live:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to listen to the engine."""
+        """Be ready for subscribers; the engine is listened to while there are some."""
         self._loop = asyncio.get_running_loop()
-        self._engine.listeners.append(self._on_changed)
+        if self._ask_standing is not None:
+            task = self._loop.create_task(self._watch_standing())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
         """End every subscription, so that open pages do not hold up the server's end. Safe in a signal handler."""
         self._closed = True
-        if self._on_changed in self._engine.listeners:
-            self._engine.listeners.remove(self._on_changed)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end_all)
 
@@ -157,12 +189,18 @@ class Live:
             raise LiveFull(f"The live feed has its {self._subscribers_max} subscribers, or the server is stopping.")
         subscription = Subscription(experiment_ids, self._run_ids_max)
         self._subscriptions.add(subscription)
+        if len(self._subscriptions) == 1:
+            self._engine.listeners.append(self._on_changed)
+        if self._told is not None:
+            subscription.tell_standing(self._told)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Forget a subscription."""
         subscription.end()
         self._subscriptions.discard(subscription)
+        if not self._subscriptions and self._on_changed in self._engine.listeners:
+            self._engine.listeners.remove(self._on_changed)
 
     async def messages(self, subscription: Subscription) -> AsyncIterator[bytes]:
         """What to send to a subscriber; unsubscribes it at the end."""
@@ -223,10 +261,26 @@ class Live:
         while len(self._known) > _EXPERIMENTS_KNOWN_MAX:
             self._known.popitem(last=False)
 
+    async def _watch_standing(self) -> None:
+        assert self._ask_standing is not None
+        while not self._closed:
+            if self._subscriptions:
+                try:
+                    standing = await self._ask_standing()
+                except LogUnavailable as error:
+                    standing = Standing(self._told.behind if self._told else 0, str(error))
+                if standing != self._told:
+                    self._told = standing
+                    for subscription in list(self._subscriptions):
+                        subscription.tell_standing(standing)
+            await asyncio.sleep(self._standing_interval_s)
+
     def _experiments(self, run_ids: list[str]) -> dict[str, str]:
         return {one: state.experiment_id for one, state in self._engine.runs(run_ids).items() if state.experiment_id}
 
     def _end_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
         for subscription in self._subscriptions:
             subscription.end()
 
@@ -240,7 +294,8 @@ async def get_live(
     request: Request,
     experiment_ids: Annotated[list[str] | None, Query(description="Repeated or comma-separated; none for all")] = None,
 ) -> Response:
-    """`event: changed` with `{"run_ids": […]}`, or `{"all": true}` when they are too many to name."""
+    """`event: changed` with `{"run_ids": […]}`, or `{"all": true}` when they are too many to name; `event: views` with
+    `behind`, the events that the views do not hold yet, and `fault`, what they wait for or null."""
     live = services(request).live
     wanted = frozenset(part for given in experiment_ids or () for part in given.split(",") if part)
     try:

@@ -41,6 +41,9 @@ const filter = byId("filter", HTMLInputElement);
 const filterError = byId("filter-error", HTMLElement);
 const count = byId("count", HTMLElement);
 const note = byId("chart-note", HTMLElement);
+/** So many events the views may be behind the log before the page says so: less is gone within a moment. */
+const BEHIND_SHOWN = 1000;
+const CURRENT = "Changes are shown as they are logged";
 const live = byId("live", HTMLElement);
 const state = byId("state", HTMLElement);
 const resetZoom = byId("reset-zoom", HTMLButtonElement);
@@ -238,12 +241,25 @@ async function begin() {
     failed(error);
   }
   endFollowing();
-  endFollowing = server.follow(view.experiment, changed, (now) => {
-    live.dataset.state = now;
-    const label = live.querySelector("span");
-    if (label) label.textContent = { connecting: "Connecting", live: "Live", lost: "Reconnecting" }[now];
-    live.title = now === "lost" ? "The server does not answer; what is shown may be old" : "Changes are shown as they are logged";
-  });
+  endFollowing = server.follow(
+    view.experiment,
+    changed,
+    (now) => showLive(now, { connecting: "Connecting", live: "Live", lost: "Reconnecting" }[now], now === "lost" ? "The server does not answer; what is shown may be old" : CURRENT),
+    ({ behind, fault }) => {
+      const events = `${behind.toLocaleString("en-US")} event${behind === 1 ? "" : "s"} behind`;
+      if (fault) showLive("behind", events, `Nothing is lost, but what is shown is old: ${fault}`);
+      else if (behind > BEHIND_SHOWN) showLive("behind", events, "The log has more than the views hold yet; they are catching up");
+      else showLive("live", "Live", CURRENT);
+    },
+  );
+}
+
+/** @param {string} state @param {string} text @param {string} title */
+function showLive(state, text, title) {
+  live.dataset.state = state;
+  const label = live.querySelector("span");
+  if (label) label.textContent = text;
+  live.title = title;
 }
 
 async function loadExperiments() {

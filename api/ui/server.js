@@ -115,13 +115,14 @@ export async function artifacts(runId, path) {
 }
 
 /**
- * Hear of changed runs. Reconnects by itself.
+ * Hear of changed runs, and of how far the views are behind the log. Reconnects by itself.
  * @param {string} experiment
  * @param {(runIds: string[] | "all") => void} onChanged
  * @param {(state: "connecting" | "live" | "lost") => void} onState
+ * @param {(views: {behind: number, fault: string | null}) => void} onViews
  * @returns {() => void} ends it
  */
-export function follow(experiment, onChanged, onState) {
+export function follow(experiment, onChanged, onState, onViews) {
   const source = new EventSource(`/api/headrace/v1/live?experiment_ids=${encodeURIComponent(experiment)}`);
   let lost = false;
   onState("connecting");
@@ -134,6 +135,7 @@ export function follow(experiment, onChanged, onState) {
     const told = JSON.parse(event.data);
     onChanged(told.all ? "all" : told.run_ids);
   });
+  source.addEventListener("views", (event) => onViews(JSON.parse(event.data)));
   source.addEventListener("error", () => {
     lost = true;
     onState("lost");

@@ -106,6 +106,7 @@ def _server(found: Findings, target: Target, uri: str) -> dict[str, Any] | None:
             "version": str(status["version"]),
             "latency_ms": latency_ms,
             "data_dir": status.get("data_dir") if is_local(uri) else None,
+            "stored_by": status.get("stored_by"),
             "fault": status.get("fault"),
             "views": views,
             "behind_when_asked": sum(view["behind"] for view in behind_at_first),
@@ -121,6 +122,12 @@ def _server(found: Findings, target: Target, uri: str) -> dict[str, Any] | None:
         found.wrong(
             f"the server cannot write its views: {server['fault']}",
             "nothing is lost, the log has it; make room on the server's disk or restart it, and it catches up",
+        )
+    behind = sum(view["behind"] for view in views)
+    if behind and server["stored_by"] == "workers":
+        found.wrong(
+            f"the views are {behind:,} events behind the log",
+            "nothing is lost; see that `headrace worker` runs, and what it prints: it reads the same log",
         )
     if server["version"] != VERSION:
         say(f"the server is version {server['version']}, this is {VERSION}")
@@ -211,6 +218,7 @@ def _tell(found: Findings) -> None:
     server = facts["server"]
     if server is not None and server["version"] is not None:
         rows.append(("server", f"version {server['version']}, answers in {server['latency_ms']} ms"))
+        rows.append(("views written by", server["stored_by"] or "this server"))
         rows.append(("fault", server["fault"] or "none"))
         for view in server["views"]:
             name = f"view of {view['topic']}/{view['partition']}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from headrace.api.live import Live, LiveFull
+from headrace.api.live import Live, LiveFull, Standing
 from headrace.processors.runs import RunState
 
 
@@ -147,5 +147,62 @@ def test_a_page_that_goes_away_is_forgotten() -> None:
         assert live.subscribers == 1
         await messages.aclose()  # type: ignore[attr-defined]
         assert live.subscribers == 0
+
+    run(test())
+
+
+def test_pages_hear_how_far_the_views_are_behind_and_why_and_only_when_it_changes() -> None:
+    async def test() -> None:
+        runs = Runs()
+        asked = []
+        answers = [
+            Standing(0, None),
+            Standing(7, "ClickHouse is away"),
+            Standing(7, "ClickHouse is away"),
+            Standing(0, None),
+        ]
+
+        async def standing() -> Standing:
+            asked.append(1)
+            return answers[min(len(asked), len(answers)) - 1]
+
+        live = Live(runs, standing, interval_s=0.01, standing_interval_s=0.02)
+        await live.start()
+        await asyncio.sleep(0.1)
+        assert asked == [], "nobody listens"
+        messages = live.messages(live.subscribe())
+        told = [parsed(m) async for m in only_views(messages, 3)]
+        assert [one["behind"] for one in told] == [0, 7, 0]
+        assert told[1]["fault"] == "ClickHouse is away"
+        late = live.messages(live.subscribe())
+        assert [parsed(m) async for m in only_views(late, 1)] == [{"behind": 0, "fault": None}]
+        live.close()
+
+    run(test())
+
+
+async def only_views(messages: AsyncIterator[bytes], count: int) -> AsyncIterator[bytes]:
+    """The next messages about the views."""
+    async for message in messages:
+        if message.startswith(b"event: views\n"):
+            yield message
+            count -= 1
+            if not count:
+                return
+
+
+def test_the_engine_is_listened_to_only_while_somebody_is_there() -> None:
+    async def test() -> None:
+        runs = Runs()
+        live = Live(runs)
+        await live.start()
+        assert runs.listeners == []
+        one, other = live.subscribe(), live.subscribe()
+        assert len(runs.listeners) == 1
+        live.unsubscribe(one)
+        assert len(runs.listeners) == 1
+        live.unsubscribe(other)
+        assert runs.listeners == []
+        live.close()
 
     run(test())
