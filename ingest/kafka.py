@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.kafka_admin import KafkaAdmin
 from headrace.ingest.kafka_headers import encode_headers, logged_header
+from headrace.ingest.kafka_offsets import KafkaOffsets
 from headrace.ingest.kafka_producer import Appended, KafkaProducer, NotConfirmed, Outgoing
 from headrace.ingest.kafka_reader import PREFETCH_BYTES, KafkaFollower, KafkaReader
 from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings, parse
@@ -37,7 +38,7 @@ class KafkaLog:
     def __init__(
         self, url: str | KafkaSettings, delivery_timeout_s: float = DELIVERY_TIMEOUT_S, check_settings: bool = True
     ) -> None:
-        """Open the log at `kafka://host:9092[/prefix]`; connections for writing and reading are made when first used.
+        """Open the log at `kafka://host:9092[/prefix]`.
 
         delivery_timeout_s: how long an append may take. check_settings: whether topics must have the settings that the
         log's promises rest on; a writer may leave that to the server.
@@ -46,16 +47,17 @@ class KafkaLog:
         self.settings = parse(url) if isinstance(url, str) else url
         self._admin = KafkaAdmin(self.settings)
         self._faults = self._admin.faults
-        self._delivery_timeout_s = delivery_timeout_s
         self._lock = threading.Lock()
         self._read_lock = threading.Lock()
-        self._producer: KafkaProducer | None = None
         self._reader: KafkaReader | None = None
         self._closed = False
         self._appended = threading.Condition()
         self._appends = 0
         self._counts = self._admin.usable(check_settings)
-        self._end = _Shared(lambda: self._admin.ends(self._counts))
+        # Made now, so that the first append does not wait for the id that an idempotent producer needs.
+        self._producer = KafkaProducer(self.settings, self._faults, delivery_timeout_s)
+        self._offsets = KafkaOffsets(self.settings, self._faults)
+        self._end = _Shared(lambda: self._offsets.ends(self._counts))
         self._committed: dict[str, _Shared[dict[Partition, int]]] = {}
 
     @property
@@ -64,7 +66,11 @@ class KafkaLog:
         return self.settings.group
 
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
-        return self._append([(topic_of(envelope.type), self._outgoing(envelope)) for envelope in envelopes])
+        messages = []
+        for envelope in envelopes:
+            topic = topic_of(envelope.type)
+            messages.append((topic, self._outgoing(topic, envelope)))
+        return self._append(messages)
 
     def restore(self, records: Sequence[Record]) -> list[Position]:
         """As HistoryLog.restore. The time a record was logged first travels in a header: Kafka stamps its own."""
@@ -74,22 +80,21 @@ class KafkaLog:
         messages = []
         for record in records:
             topic = record.position.topic
-            message = self._outgoing(record.envelope, topic)
+            message = self._outgoing(topic, record.envelope)
             message.headers.append(logged_header(record.timestamp_ms))
             messages.append((topic, message))
         return self._append(messages)
 
-    def _outgoing(self, envelope: Envelope, topic: str = "") -> Outgoing:
+    def _outgoing(self, topic: str, envelope: Envelope) -> Outgoing:
         if len(envelope.data) > MESSAGE_BYTES_MAX - 64 * 1024:
             raise LogError(f"an event of {len(envelope.data)} bytes is too long for the log: log in smaller pieces")
-        name = self.settings.topic(topic or topic_of(envelope.type))
-        return Outgoing(name, envelope.subject.encode(), envelope.data, encode_headers(envelope))
+        return Outgoing(self.settings.topic(topic), envelope.subject.encode(), envelope.data, encode_headers(envelope))
 
     def _append(self, messages: Sequence[tuple[str, Outgoing]]) -> list[Position]:
         if not messages:
             return []
         try:
-            places = self._writing().append([message for _, message in messages])
+            places = self._producer.append([message for _, message in messages])
         except NotConfirmed as error:
             raise LogUnavailable(self._why_not(error)) from error
         with self._appended:
@@ -114,13 +119,6 @@ class KafkaLog:
             for (topic, _), place in zip(messages, places, strict=True)
         ]
 
-    def _writing(self) -> KafkaProducer:
-        with self._lock:
-            self._check_open()
-            if self._producer is None:
-                self._producer = KafkaProducer(self.settings, self._faults, self._delivery_timeout_s)
-            return self._producer
-
     def read(self, partition: Partition, offset: int, records_max: int, bytes_max: int) -> list[Record]:
         self._check_partition(partition)
         with self._read_lock:
@@ -139,7 +137,7 @@ class KafkaLog:
     def begin(self) -> dict[Partition, int]:
         """The offset of the first record of each partition that has not expired."""
         self._check_open()
-        return self._admin.begins(self._counts)
+        return self._offsets.begins(self._counts)
 
     def committed(self, group: str = "") -> dict[Partition, int]:
         """The offsets that a consumer group has committed, this log's own if none is named; those it has are missing.
@@ -151,7 +149,7 @@ class KafkaLog:
             self._check_open()
             ask = self._committed.get(group)
             if ask is None:
-                ask = self._committed[group] = _Shared(lambda: self._admin.committed(group, self._counts))
+                ask = self._committed[group] = _Shared(lambda: self._offsets.committed(group, self._counts))
         return ask().copy()
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
@@ -178,11 +176,11 @@ class KafkaLog:
     def close(self) -> None:
         with self._lock, self._read_lock:
             self._closed = True
-            if self._producer is not None:
-                self._producer.close()
+            self._producer.close()
+            self._offsets.close()
             if self._reader is not None:
                 self._reader.close()
-            self._producer = self._reader = None
+            self._reader = None
 
     def _check_open(self) -> None:
         if self._closed:

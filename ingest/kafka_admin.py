@@ -27,11 +27,11 @@ from headrace.ingest.kafka_errors import (
 )
 from headrace.ingest.kafka_settings import KafkaSettings
 from headrace.ingest.kafka_topics import Difference, Found, Wanted, differences, settings_of
-from headrace.ingest.log import LogError, Partition
+from headrace.ingest.log import LogError, LogUnavailable, Partition
 from headrace.ingest.topics import TOPICS
 
 REQUEST_TIMEOUT_S = 5.0
-_READY_TIMEOUT_S = 15.0
+_READY_TIMEOUT_S = 5.0
 _RETRY_INTERVAL_S = 0.05
 
 T = TypeVar("T")
@@ -100,13 +100,16 @@ class KafkaAdmin:
         """Wait until each partition has a leader that answers."""
         deadline_s = time.monotonic() + _READY_TIMEOUT_S
         while True:
-            try:
-                self.ends(self.usable(check_settings=False))
+            described = self._described()
+            if len(described) == len(TOPICS):
+                self.ends(_counts(described))
                 return
-            except LogError:
-                if time.monotonic() > deadline_s:
-                    raise
-                time.sleep(_RETRY_INTERVAL_S)
+            if time.monotonic() > deadline_s:
+                raise LogUnavailable(
+                    f"the topics of the log {self.settings.name} were made, and brokers do not know all of them after"
+                    f" {_READY_TIMEOUT_S:g} s. Look whether all brokers run, then run `headrace topics check`"
+                )
+            time.sleep(_RETRY_INTERVAL_S)
 
     def found(self) -> list[Found]:
         """The topics as they are; those that do not exist are missing."""
@@ -143,7 +146,7 @@ class KafkaAdmin:
         for difference in differences(self.settings, found, Wanted()):
             if difference.fatal:
                 raise LogError(difference.advice)
-        return {name: len(described[name].partitions) for name in TOPICS}
+        return _counts(described)
 
     def too_few_replicas(self) -> str:
         """A sentence about a topic that takes no event because replicas are missing; empty when there is none."""
@@ -205,13 +208,17 @@ class KafkaAdmin:
         """One request to each broker that leads a partition."""
         places = self._places(counts)
 
-        def ask() -> dict[Partition, int]:
+        def ask(timeout_s: float) -> dict[Partition, int]:
             answers = self._client.list_offsets(
                 dict.fromkeys(places, which),
                 isolation_level=IsolationLevel.READ_UNCOMMITTED,
-                request_timeout=REQUEST_TIMEOUT_S,
+                request_timeout=timeout_s,
             )
-            return {places[place]: answer.result().offset for place, answer in answers.items()}
+            offsets = {places[place]: answer.result().offset for place, answer in answers.items()}
+            # librdkafka answers so, and not with an error, when the connection was lost under way.
+            if any(offset < 0 for offset in offsets.values()):
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            return offsets
 
         return self._asked(ask)
 
@@ -219,9 +226,9 @@ class KafkaAdmin:
         """The offsets that a consumer group has committed; partitions without are missing."""
         places = self._places(counts)
 
-        def ask() -> dict[Partition, int]:
+        def ask(timeout_s: float) -> dict[Partition, int]:
             request = [ConsumerGroupTopicPartitions(group, list(places))]
-            [answer] = self._client.list_consumer_group_offsets(request, request_timeout=REQUEST_TIMEOUT_S).values()
+            [answer] = self._client.list_consumer_group_offsets(request, request_timeout=timeout_s).values()
             found = answer.result().topic_partitions
             for place in found:
                 if place.error is not None:
@@ -237,21 +244,27 @@ class KafkaAdmin:
             for number in range(count)
         }
 
-    def _asked(self, ask: Callable[[], T]) -> T:
-        """What ask answers, asked again while the cluster moves its leaders."""
+    def _asked(self, ask: Callable[[float], T]) -> T:
+        """What ask answers within so many seconds, asked again while the cluster moves its leaders."""
         deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
         while True:
             self._client.poll(0)  # what error_cb is to hear would pile up
             try:
-                return ask()
+                answer = ask(max(0.5, deadline_s - time.monotonic()))
+                self.faults.clear()
+                return answer
             except KafkaException as error:
-                if kafka_error(error).code() not in PASSING or time.monotonic() > deadline_s:
+                if kafka_error(error).code() not in PASSING or time.monotonic() > deadline_s - 0.5:
                     raise self._explained("read", error) from error
                 time.sleep(_RETRY_INTERVAL_S)
 
     def _explained(self, doing: str, error: KafkaException | KafkaError) -> LogError:
         self._client.poll(0)
         return explain(self.settings, doing, error, self.faults)
+
+
+def _counts(described: Mapping[str, TopicDescription]) -> dict[str, int]:
+    return {name: len(described[name].partitions) for name in TOPICS}
 
 
 def _found(name: str, described: TopicDescription, settings: Mapping[str, str]) -> Found:

@@ -16,11 +16,7 @@ FORBIDDEN = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
 _NOISE = re.compile(r"^\S+/(?:bootstrap|\d+): | \(after \d+ms in state \w+.*\)$")
-UNKNOWN_TOPIC = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-}
+UNKNOWN_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 OUT_OF_RANGE = {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}
 NO_BROKER = {
     KafkaError._TRANSPORT,
@@ -31,7 +27,10 @@ NO_BROKER = {
     KafkaError._RESOLVE,
     KafkaError._SSL,
 }
+NO_LEADER = {KafkaError._NOENT, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC}
+"""What librdkafka says by itself, of a partition whose leader it does not know."""
 PASSING = {
+    *NO_LEADER,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.FENCED_LEADER_EPOCH,
@@ -68,8 +67,9 @@ class Faults:
 
     def clear(self) -> None:
         """A broker has answered."""
-        self.down = False
-        self._last = None
+        if self._last is not None or self.down:
+            self.down = False
+            self._last = None
 
     def refused(self) -> KafkaError | None:
         """Why brokers refuse this client, if they lately did: asking again will not help."""
@@ -97,8 +97,8 @@ def explain(
     """
     found = kafka_error(error)
     cause = faults.last() if faults is not None else None
-    if found.code() in NO_BROKER and cause is not None and cause.code() in CREDENTIALS | {KafkaError._SSL}:
-        found = cause  # the connection fails for this, and what was asked for timed out meanwhile
+    if cause is not None and found.code() in NO_BROKER | NO_LEADER and cause.code() in NO_BROKER | CREDENTIALS:
+        found = cause  # the connection fails for this; what was asked for timed out meanwhile, or found no leader
     code, detail = found.code(), _detail(found)
     begin = f"cannot {doing} the log {settings.name}"
     place = f"after `?` in the URL or in the file that {CONFIG_VARIABLE} names"

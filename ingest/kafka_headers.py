@@ -85,13 +85,13 @@ def decode_headers(
             subject.decode(),
             time_ms,
             data,
-            (get("content-type") or _JSON).decode(),
+            get("content-type", _JSON).decode(),  # type: ignore[union-attr]
             1 if version is None else _integer(version),
             (get("ce_actor") or b"").decode(),
             (get("ce_writer") or b"").decode(),
             0 if sequence is None else _integer(sequence),
         )
-        return envelope, timestamp_ms if logged is None else _integer(logged)
+        return envelope, timestamp_ms if logged is None else _integer(logged, INT64_MIN)
     except KeyError as error:
         raise Malformed(f"message headers: there is no {error.args[0]}; a CloudEvent in binary mode has one") from error
     except (AttributeError, ValueError, OverflowError) as error:

@@ -122,6 +122,7 @@ class KafkaProducer:
             raise self._failed(KafkaError(KafkaError._MSG_TIMED_OUT))
         if batch.error is not None:
             raise self._failed(batch.error)
+        self._faults.clear()
         return [place for place in batch.places if place is not None]
 
     def _produce(self, message: Outgoing, done: Callable[..., None], deadline_s: float) -> None:
@@ -161,7 +162,6 @@ class KafkaProducer:
         """Serve the answers of brokers, until the log is closed."""
         while not self._closed.is_set():
             if self._producer.poll(_POLL_S):
-                self._faults.clear()
                 with self._room:
                     self._room.notify_all()
 

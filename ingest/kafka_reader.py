@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from headrace.ingest.kafka_admin import REQUEST_TIMEOUT_S
-from headrace.ingest.kafka_errors import OUT_OF_RANGE, Faults, explain, kafka_error
+from headrace.ingest.kafka_errors import OUT_OF_RANGE, PASSING, Faults, explain, kafka_error
 from headrace.ingest.kafka_headers import record_of
 from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings
 from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
@@ -16,6 +16,7 @@ from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Po
 PREFETCH_BYTES = 32 * 1024**2
 _CONSUME_MAX = 1000
 _CHECK_INTERVAL_S = 1.0
+_RETRY_INTERVAL_S = 0.05
 
 
 def _record(message: Message[Any, Any], partition: Partition) -> Record:
@@ -69,9 +70,7 @@ class KafkaReader:
         topic = self._settings.topic(partition.topic)
         try:
             if self._at != (partition, offset) or offset >= self._end:
-                place = TopicPartition(topic, partition.partition)
-                begin, self._end = self._consumer.get_watermark_offsets(place, timeout=REQUEST_TIMEOUT_S)
-                self._faults.clear()
+                begin, self._end = self._bounds(TopicPartition(topic, partition.partition))
                 if offset < begin:
                     raise expired(self._settings, partition, offset, begin)
                 if offset >= self._end:
@@ -84,6 +83,20 @@ class KafkaReader:
         except KafkaException as error:
             self._at = None
             raise explain(self._settings, "read", error, self._faults) from error
+
+    def _bounds(self, place: TopicPartition) -> tuple[int, int]:
+        """The first offset there is, and the one behind the last."""
+        deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
+        while True:
+            try:
+                bounds = self._consumer.get_watermark_offsets(place, timeout=max(0.5, deadline_s - time.monotonic()))
+                self._faults.clear()
+                return bounds
+            except KafkaException as error:
+                self._pending.extend(self._consumer.consume(1, 0))  # so that error_cb hears what is wrong
+                if kafka_error(error).code() not in PASSING or time.monotonic() > deadline_s - 0.5:
+                    raise
+                time.sleep(_RETRY_INTERVAL_S)
 
     def _take(self, partition: Partition, offset: int, records_max: int, bytes_max: int) -> list[Record]:
         records: list[Record] = []
@@ -157,10 +170,10 @@ class KafkaFollower:
 
     def poll(self, records_max: int, bytes_max: int, timeout_s: float) -> list[Record]:
         """As Follower.poll."""
-        if self._failed is not None:
-            raise self._failed
-        if not self._pending:
+        if not self._pending and self._failed is None:
             self._fetch(timeout_s)
+        if self._failed is not None:
+            raise type(self._failed)(str(self._failed))
         if not self._pending:
             return []
         partition, messages = next(iter(self._pending.items()))
@@ -179,7 +192,7 @@ class KafkaFollower:
 
     def _fetch(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        while not self._pending:
+        while not self._pending and self._failed is None:
             left_s = max(0.0, deadline_s - time.monotonic())
             try:
                 messages = self._consumer.consume(1, min(left_s, _CHECK_INTERVAL_S))

@@ -95,8 +95,11 @@ def parse(url: str, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
     HEADRACE_KAFKA_CONFIG names that file: lines `property=value`, `#` before a comment; the URL's properties rank
     above it. Raises LogError that says what is wrong, without a property's value in it.
     """
-    parts = urlsplit(url)
     shown = url.split("?", 1)[0]
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise LogError(f"{shown.rpartition('@')[2]} is no URL: {error}") from None
     if parts.scheme != "kafka" or not url.lower().startswith(SCHEME):
         raise LogError(f"{shown} is no log on Kafka; write kafka://host:9092")
     if "@" in parts.netloc:

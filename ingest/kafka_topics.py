@@ -116,7 +116,7 @@ def _partitions(settings: KafkaSettings, topic: Topic, one: Found, wanted: Wante
     expected = topic.partitions if topic.one_partition else wanted.partitions or one.partitions
     if one.partitions == expected:
         return []
-    why = "its events need one order" if topic.one_partition else "that is what was asked for"
+    why = "its events are read in one order" if topic.one_partition else "that is what was asked for"
     advice = (
         f"the topic {settings.topic(topic.name)} has {one.partitions} partitions, and {expected} are expected: {why}."
         " The number cannot be changed later, as a subject's events would lie in two places. Make topics under another"
@@ -140,8 +140,9 @@ def _replicas(settings: KafkaSettings, full: str, one: Found, wanted: Wanted) ->
     if least > one.replicas:
         expected = min(expected, one.replicas)
         advice = (
-            f"the topic {full} asks for {least} replicas in sync ({_MIN_INSYNC}) and has only {one.replicas}, so it"
-            f" takes no event. {_alter(settings, full, _MIN_INSYNC, str(expected))}"
+            f"the topic {full} asks for {least} replicas in sync ({_MIN_INSYNC}) and has only {one.replicas}: some"
+            " brokers take no event then, others take it with less than was asked for. Give it more replicas with"
+            f" kafka-reassign-partitions.sh, or ask for fewer. {_alter(settings, full, _MIN_INSYNC, str(expected))}"
         )
         told.append(Difference(one.topic, _MIN_INSYNC, str(expected), str(least), advice, True, True))
     elif _MIN_INSYNC in one.settings and (

@@ -15,7 +15,7 @@ class Topic:
     """One topic: its name, what its records are keyed by, and what travels in it.
 
     partitions is the count on Kafka unless `headrace topics create` is told another; the embedded log has one partition
-    of each. one_partition: it must be one, since readers rely on a total order. retention_days: how long Kafka keeps
+    of each. one_partition: it is one there too, and readers rely on its order. retention_days: how long Kafka keeps
     records, forever if it is None; the embedded log keeps all.
     """
 
@@ -39,7 +39,7 @@ TOPICS: dict[str, Topic] = {
             "experiments and, later, registered models; totally ordered, as JSON",
             one_partition=True,
         ),
-        Topic(DEAD_LETTERS, "as it came", 1, "events no fold could read, each with the reason", retention_days=90),
+        Topic(DEAD_LETTERS, "as it came", 1, "events no fold could read, each with the reason", True, 90),
     )
 }
 

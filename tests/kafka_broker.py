@@ -116,6 +116,15 @@ class KafkaBroker:
         KafkaAdmin(parse(url)).create(Wanted(partitions=partitions))
         return url
 
+    def another(self, node_id: int) -> dict[str, str]:
+        """The properties that make a further broker join this one's cluster."""
+        return {
+            "process.roles": "broker",
+            "node.id": str(node_id),
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": "PLAINTEXT://127.0.0.1:{port}",
+        }
+
     def start(self) -> KafkaBroker:
         """Start it and wait until it answers. Raises Missing where Java or the jars cannot be had."""
         if not (self.folder / "server.properties").exists():

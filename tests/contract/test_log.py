@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from headrace.ingest.clock import ManualClock
 from headrace.ingest.codec import decode_event
 from headrace.ingest.envelope import ARROW, Envelope
 from headrace.ingest.events import EventRejected
-from headrace.ingest.log import Log, LogError, Partition, Position
+from headrace.ingest.log import Follower, Log, LogError, Partition, Position, Record
 from headrace.ingest.memory import MemoryLog
+from headrace.ingest.opening import open_log
+from headrace.ingest.partitioning import partition_of
 from headrace.ingest.sqlite import SqliteLog
 
 RUNS, METRICS, REGISTRY = Partition("runs", 0), Partition("metrics", 0), Partition("registry", 0)
 EVERYTHING = (10**6, 2**40)
+NOW_MS = 1_000
 
 
 def event(number: int, data: bytes = b"{}", kind: str = "headrace.run.heartbeat") -> Envelope:
@@ -31,12 +35,30 @@ def ids(log: Log, partition: Partition = RUNS) -> list[str]:
     return [record.envelope.id for record in log.read(partition, 0, *EVERYTHING)]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "kafka"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
-    clock = ManualClock(1_000)
-    made: Log = MemoryLog(clock) if request.param == "memory" else SqliteLog(tmp_path / "log.db", clock)
+    """Each log there is, with one partition a topic."""
+    made = make_log(request, tmp_path, partitions=1)
     yield made
     made.close()
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def wide_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
+    """Each log that may have several partitions a topic, with five."""
+    made = make_log(request, tmp_path, partitions=5)
+    yield made
+    made.close()
+
+
+def make_log(request: pytest.FixtureRequest, tmp_path: Path, partitions: int) -> Log:
+    clock = ManualClock(NOW_MS)
+    if request.param == "memory":
+        return MemoryLog(clock, {"runs": partitions, "metrics": partitions})
+    if request.param == "sqlite":
+        return SqliteLog(tmp_path / "log.db", clock)
+    pytest.importorskip("confluent_kafka")
+    return open_log(request.getfixturevalue("kafka").new_log(partitions))
 
 
 def test_an_empty_log_ends_at_zero_everywhere_and_has_nothing_to_read(log: Log) -> None:
@@ -76,7 +98,10 @@ def test_an_envelope_comes_back_as_it_went_in(log: Log) -> None:
     log.append([sent])
     [record] = log.read(METRICS, 0, *EVERYTHING)
     assert record.envelope == sent
-    assert record.timestamp_ms == 1_000
+    if log.remote:  # the clock is the broker's
+        assert abs(record.timestamp_ms - time.time() * 1000) < 60_000
+    else:
+        assert record.timestamp_ms == NOW_MS
 
 
 def test_empty_data_and_an_empty_batch_are_fine(log: Log) -> None:
@@ -153,6 +178,113 @@ def check_batches(numbers: list[int], writers: int, batches: int) -> None:
     for writer in range(1, writers + 1):
         own = [batch[0] for batch in whole if batch[0] // 1000 == writer]
         assert own == sorted(own)
+
+
+# --- following --------------------------------------------------------------------------------------------------------
+
+
+def follow_all(follower: Follower, count: int, records_max: int = 10**6) -> list[Record]:
+    """So many records of a follower, in the order they came."""
+    records: list[Record] = []
+    while len(records) < count:
+        found = follower.poll(records_max, 2**40, 30)
+        assert found, f"{len(records)} of {count} came"
+        assert len({record.position[:2] for record in found}) == 1, "a poll gives records of one partition"
+        records += found
+    return records
+
+
+def test_a_follower_gives_what_is_there_from_its_offset_on_and_then_what_comes(log: Log) -> None:
+    log.append([event(i) for i in range(5)])
+    with contextlib.closing(log.follow({RUNS: 2})) as follower:
+        assert [r.envelope.id for r in follow_all(follower, 3)] == ["2", "3", "4"]
+        log.append([event(5)])
+        assert [r.envelope.id for r in follow_all(follower, 1)] == ["5"]
+        assert follower.poll(*EVERYTHING, 0) == []
+
+
+def test_a_follower_gives_records_as_reading_does(log: Log) -> None:
+    log.append([event(i, bytes([i]) * i) for i in range(5)])
+    with contextlib.closing(log.follow({RUNS: 0})) as follower:
+        assert follow_all(follower, 5) == log.read(RUNS, 0, *EVERYTHING)
+
+
+def test_a_follower_gives_only_its_partitions(log: Log) -> None:
+    log.append([event(1, kind="headrace.experiment.deleted"), event(2)])
+    with contextlib.closing(log.follow({RUNS: 0})) as follower:
+        assert [r.envelope.id for r in follow_all(follower, 1)] == ["2"]
+        log.append([event(3, kind="headrace.experiment.deleted")])
+        assert follower.poll(*EVERYTHING, 0.05) == []
+
+
+def test_a_follower_takes_partitions_in_turn_each_in_order(log: Log) -> None:
+    kinds = ("headrace.run.heartbeat", "headrace.metrics.logged", "headrace.experiment.deleted")
+    log.append([event(i, kind=kinds[i % 3]) for i in range(60)])
+    with contextlib.closing(log.follow(dict.fromkeys((RUNS, METRICS, REGISTRY), 0))) as follower:
+        records = follow_all(follower, 60, records_max=7)
+        assert follower.poll(*EVERYTHING, 0) == []
+    for partition in (RUNS, METRICS, REGISTRY):
+        offsets = [r.position.offset for r in records if r.position[:2] == partition]
+        assert offsets == list(range(20))
+    first = [r.position.topic for r in records].index
+    assert max(first(topic) for topic in ("runs", "metrics", "registry")) < 40
+
+
+def test_a_poll_is_bounded_as_a_read_is(log: Log) -> None:
+    log.append([event(i, b"x" * 1000) for i in range(20)])
+    with contextlib.closing(log.follow({RUNS: 0})) as follower:
+        assert len(follower.poll(4, 2**40, 30)) <= 4
+        assert len(follower.poll(100, 1, 30)) == 1
+        assert len(follower.poll(100, 3500, 30)) <= 4
+
+
+def test_an_append_wakes_a_follower(log: Log) -> None:
+    with contextlib.closing(log.follow({RUNS: 0})) as follower:
+        found: list[Record] = []
+        thread = threading.Thread(target=lambda: found.extend(follower.poll(*EVERYTHING, 60)))
+        thread.start()
+        log.append([event(1)])
+        thread.join(60)
+        assert [record.envelope.id for record in found] == ["1"]
+
+
+def test_a_poll_of_nothing_new_ends_when_its_time_is_over(log: Log) -> None:
+    with contextlib.closing(log.follow({RUNS: 0})) as follower:
+        started_s = time.monotonic()
+        assert follower.poll(*EVERYTHING, 0.2) == []
+        assert 0.15 < time.monotonic() - started_s < 5
+
+
+def test_an_unknown_partition_cannot_be_followed(log: Log) -> None:
+    with pytest.raises(LogError, match="no partition"):
+        log.follow({Partition("runs", 7): 0}).poll(*EVERYTHING, 0)
+
+
+# --- several partitions -----------------------------------------------------------------------------------------------
+
+
+def test_a_subjects_records_lie_in_the_partition_that_its_murmur2_names(wide_log: Log) -> None:
+    subjects = ["", "r", "я", "😀\0", "0" * 32, *(f"run-{i}" for i in range(40))]
+    positions = wide_log.append([Envelope(s, "headrace.run.heartbeat", "test", s, 0, b"{}") for s in subjects])
+    assert [position.partition for position in positions] == [partition_of(subject, 5) for subject in subjects]
+    for position, subject in zip(positions, subjects, strict=True):
+        [record] = wide_log.read(Partition(*position[:2]), position.offset, 1, 1)
+        assert (record.position, record.envelope.subject) == (position, subject)
+
+
+def test_each_subject_keeps_its_order_over_several_partitions(wide_log: Log) -> None:
+    for start in range(0, 300, 50):
+        wide_log.append(
+            [Envelope(str(i), "headrace.run.heartbeat", "t", f"r{i % 11}", i, b"") for i in range(start, start + 50)]
+        )
+    runs = [partition for partition in wide_log.partitions() if partition.topic == "runs"]
+    assert len(runs) == 5
+    with contextlib.closing(wide_log.follow(dict.fromkeys(runs, 0))) as follower:
+        records = follow_all(follower, 300, records_max=13)
+    assert sorted(int(r.envelope.id) for r in records) == list(range(300))
+    for subject in range(11):
+        own = [int(r.envelope.id) for r in records if r.envelope.subject == f"r{subject}"]
+        assert own == list(range(subject, 300, 11))
 
 
 # --- SQLite: several processes, files, disks --------------------------------------------------------------------------
