@@ -1,4 +1,4 @@
-"""Asks and tells a Kafka cluster about one log: its topics, their ends, what a group has committed."""
+"""Asks and tells a Kafka cluster about the topics of one log: what they are like, and how far they go now."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -194,7 +193,7 @@ class KafkaAdmin:
         except KafkaException as error:
             raise self._explained("open", error) from error
 
-    # --- offsets ------------------------------------------------------------------------------------------------------
+    # --- offsets, for who asks once: see kafka_offsets.py -------------------------------------------------------------
 
     def ends(self, counts: Mapping[str, int]) -> dict[Partition, int]:
         """The offset the next record of each partition will get. counts: partitions a topic."""
@@ -219,21 +218,6 @@ class KafkaAdmin:
             if any(offset < 0 for offset in offsets.values()):
                 raise KafkaException(KafkaError(KafkaError._TRANSPORT))
             return offsets
-
-        return self._asked(ask)
-
-    def committed(self, group: str, counts: Mapping[str, int]) -> dict[Partition, int]:
-        """The offsets that a consumer group has committed; partitions without are missing."""
-        places = self._places(counts)
-
-        def ask(timeout_s: float) -> dict[Partition, int]:
-            request = [ConsumerGroupTopicPartitions(group, list(places))]
-            [answer] = self._client.list_consumer_group_offsets(request, request_timeout=timeout_s).values()
-            found = answer.result().topic_partitions
-            for place in found:
-                if place.error is not None:
-                    raise KafkaException(place.error)
-            return {places[place]: place.offset for place in found if place.offset >= 0}
 
         return self._asked(ask)
 

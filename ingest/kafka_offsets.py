@@ -52,7 +52,10 @@ class KafkaOffsets:
         def ask(timeout_s: float) -> dict[Partition, int]:
             places = self._places(counts, which)
             found = self._consumer(self._settings.group).offsets_for_times(list(places), timeout=timeout_s)
-            return {places[place]: place.offset for place in _whole(found)}
+            # A connection that was lost under way may make for an answer without an offset.
+            if any(place.offset < 0 for place in _whole(found)):
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            return {places[place]: place.offset for place in found}
 
         return self._asked(ask)
 
