@@ -177,15 +177,16 @@ def _past(target: Target, log: str | None, until: tuple[str, ...], into: Path, a
     from headrace.ingest import moments
     from headrace.processors.past import PastFailed, build_past
 
+    try:
+        moment = moments.parse(until)
+    except moments.BadMoment as error:
+        raise click.BadParameter(str(error), param_hint="--until") from error
     uri = log or target.uri()
     if is_http(uri):
         raise Failed(f"{uri} is a server: name its log with --log, or its data folder with --tracking-uri")
     try:
-        moment = moments.parse(until)
         with progress() as told:
             past = build_past(uri, moment, into, told)
-    except moments.BadMoment as error:
-        raise click.BadParameter(str(error), param_hint="--until") from error
     except (LogError, PastFailed) as error:
         raise Failed(str(error)) from error
     if as_json:
