@@ -14,6 +14,7 @@ from headrace.sdk.cli.runs import runs
 from headrace.sdk.cli.server import server
 from headrace.sdk.cli.sync import sync
 from headrace.sdk.cli.target import FLAG, Target, clear_errors
+from headrace.sdk.cli.topics import topics
 from headrace.sdk.cli.views import views
 from headrace.sdk.cli.worker import worker
 from headrace.sdk.version import VERSION
@@ -43,7 +44,7 @@ def version() -> None:
     click.echo(f"headrace {VERSION}")
 
 
-for command in (server, worker, demo, sync, experiments, runs, log, rebuild, views, doctor):
+for command in (server, worker, demo, sync, experiments, runs, log, topics, rebuild, views, doctor):
     main.add_command(command)
 
 
