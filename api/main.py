@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -136,11 +136,13 @@ def _opened(settings: Settings) -> tuple[Log, Views, Callable[[Log, Views, Clock
         past = not settings.log and is_past(settings.data_dir)
         log = PastLog(log_file(str(settings.data_dir))) if past else open_log(settings.log or str(settings.data_dir))
         stored = views.open_views(settings.views or settings.data_dir / "views")
+        if settings.views and log.remote:
+            with suppress(views.ViewsUnavailable):  # it starts all the same, and says so
+                stored.check_schema()
+            return log, stored, _replica
         stored.check_schema()
         if not settings.views:
             return log, stored, Engine
-        if log.remote:
-            return log, stored, _replica
         # Another server may have the same views: the last one to start stores, the others are refused.
         return log, stored, _owning_engine
     except (LogError, views.ViewsUnavailable, views.WrongSchema, views.BadViewsUrl, OSError) as error:

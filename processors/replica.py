@@ -50,11 +50,16 @@ class Replica(Entities):
     """Follows runs and registry, and the workers' positions."""
 
     def __init__(self, log: GroupLog, views: Views) -> None:
-        """Reads where the views stand; start() begins to follow. Raises ViewsUnavailable, LogUnavailable."""
+        """Reads where the views stand; start() begins to follow. While the views are down all runs are folded from the
+        log, which takes longer. Raises LogUnavailable."""
         partitions = [p for p in log.partitions() if p.topic in (RUNS, METRICS, REGISTRY)]
-        at = checkpoint.read(views)
-        # A state that is not in memory is read from the views, so the runs before their position need no folding.
-        start = dict.fromkeys(partitions, 0) | {p: offset for p, offset in at.runs.items() if p in partitions}
+        try:
+            # A state that is not in memory is read from the views, so the runs before their position need no folding.
+            at, states, beats = checkpoint.read(views).runs, RunStates(views), beating(views)
+        except ViewsUnavailable as error:
+            logger.warning("the views cannot be read now: %s. Writes are taken, and reads of views answer 503", error)
+            at, states, beats = {}, RunStates(views, empty=True), {}
+        start = dict.fromkeys(partitions, 0) | {p: offset for p, offset in at.items() if p in partitions}
         self._group_log = log
         self._views = views
         self._heard: list[Callable[[set[str]], None]] = []
@@ -64,7 +69,7 @@ class Replica(Entities):
         viewed = dict.fromkeys(partitions, 0) | at_group
         metrics = {p: offset for p, offset in viewed.items() if p.topic == METRICS}
         super().__init__(log, Watermark(start | metrics, self._wanted.set), Watermark(viewed, self._wanted.set))
-        self._begin(EntityFold(RunStates(views), Silent(), self.counters, beating(views), self._stored_outcome), start)
+        self._begin(EntityFold(states, Silent(), self.counters, beats, self._stored_outcome), start)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="headrace-positions", daemon=True)
 

@@ -46,12 +46,16 @@ def _of(partition: int | None) -> str:
 class RunStates:
     """The newest state of each run that was touched lately. One thread folds; any thread may read."""
 
-    def __init__(self, views: Views, partition: int | None = None) -> None:
-        """partition: for the runs of one partition only, which are not loaded before they are touched."""
+    def __init__(self, views: Views, partition: int | None = None, *, empty: bool = False) -> None:
+        """partition: for the runs of one partition only, which are not loaded before they are touched. empty: nothing
+        has been folded yet, whatever the views hold."""
         self._views = views
         self._cached: OrderedDict[str, RunState] = OrderedDict()
         self._by_experiment: dict[str, dict[str, RunState]] = {}
         self._max = RUNS_MAX if partition is None else RUNS_OF_PARTITION_MAX
+        self._known: set[str] = set()
+        if empty:
+            return
         self._known = {row[0] for row in views.rows(f"SELECT DISTINCT run_id FROM runs{_of(partition)}")}
         if partition is None and len(self._known) <= RUNS_MAX:
             self.load(self._known)
