@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server
+    from tests.e2e.scale_out import Cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.mlflow, pytest.mark.timeout(900)]
 
@@ -73,6 +74,12 @@ def mlflow_2(missing: Callable[[str], None]) -> Path:
 
 
 def test_a_working_day_of_the_stock_client(server: Server, mlflow_3: Path, tmp_path: Path) -> None:
+    assert json.loads(finished(session(mlflow_3, "whole_session.py", server, tmp_path / "day")))["ok"]
+
+
+def test_a_working_day_over_kafka_and_clickhouse(cluster: Cluster, mlflow_3: Path, tmp_path: Path) -> None:
+    cluster.worker().start()
+    server = cluster.server().start()
     assert json.loads(finished(session(mlflow_3, "whole_session.py", server, tmp_path / "day")))["ok"]
 
 
