@@ -30,6 +30,7 @@ from headrace.processors.entities import Entities
 from headrace.processors.ownership import Ownership
 from headrace.processors.replica import GroupLog, Replica
 from headrace.processors.views import Views
+from headrace.processors.without_pandas import refuse_pandas
 
 LOCK_FILE = "server.lock"
 ADDRESS_FILE = "server.json"
@@ -82,19 +83,9 @@ def listen(settings: Settings) -> socket.socket:
     return bound
 
 
-class _WithoutPandas:
-    """An import hook. pyarrow imports pandas at its first conversion, to see whether it is handed some; a server never
-    hands it any, and would stand still for a second in the middle of somebody's request."""
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("the server does without pandas", name=name)
-
-
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain and stop. Takes the process over. Raises CannotStart."""
-    sys.meta_path.insert(0, _WithoutPandas)
+    refuse_pandas()
     # Requests and folds share the interpreter; the default of 5 ms is longer than most requests take.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with owned(settings.data_dir), listen(settings) as bound:

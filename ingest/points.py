@@ -16,6 +16,7 @@ from headrace.ingest.codec import Malformed
 KEY = pa.dictionary(pa.int32(), pa.string())
 REQUIRED = {"key": pa.string(), "step": pa.int64(), "timestamp_ms": pa.int64(), "value": pa.float64()}
 OPTIONAL = {"model_id": pa.string(), "dataset_name": pa.string(), "dataset_digest": pa.string()}
+_USUAL = pa.schema(list(REQUIRED.items()))
 
 # Below this many points a dictionary and compression cost more bytes than they save.
 _SMALL = 16
@@ -52,6 +53,8 @@ def decode(data: bytes) -> pa.Table:
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Malformed(f"metric points are not an Arrow IPC stream: {error}") from error
+    if table.schema.equals(_USUAL, check_metadata=True) and not any(column.null_count for column in table.columns):
+        return table
     columns = {}
     for name, expected in {**REQUIRED, **OPTIONAL}.items():
         if table.schema.get_field_index(name) < 0:

@@ -71,8 +71,9 @@ class Following:
                 except Stopped:
                     return
                 except (LogError, ViewsUnavailable) as error:
-                    self.fault = str(error)
-                    logger.warning("folding %s waits: %s", self._name, error)
+                    if self.fault != str(error):
+                        self.fault = str(error)
+                        logger.warning("folding %s waits: %s", self._name, error)
                     self._stopping.wait(retry_s)
                     retry_s = min(retry_s * 2, RETRY_MAX_S)
                 except Exception:

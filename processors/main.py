@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from headrace.processors import views
 from headrace.processors.exposition import Exposition
 from headrace.processors.partitions import Partitions
 from headrace.processors.views_url import is_views_url
+from headrace.processors.without_pandas import refuse_pandas
 from headrace.processors.worker import Worker, WorkerEnded
 
 SWITCH_INTERVAL_S = 0.0005
@@ -35,6 +37,8 @@ def work(log_url: str, views_url: str, metrics_host: str = "", metrics_port: int
         raise CannotStart("a worker needs a log on Kafka: --log kafka://host:9092 (an embedded log is its server's)")
     if not is_views_url(views_url):
         raise CannotStart("a worker needs views on a server: --views clickhouse://host:8123/headrace")
+    refuse_pandas()
+    _silence_clients()
     # Faust's event loop shares the interpreter with the folds.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     log: KafkaLog | None = None
@@ -60,6 +64,13 @@ def work(log_url: str, views_url: str, metrics_host: str = "", metrics_port: int
             stored.close()
         if log is not None:
             log.close()
+
+
+def _silence_clients() -> None:
+    """Faust and its Kafka client write of what passes by itself, in stack traces at times. We say what matters: what
+    the worker waits for, and why it ended."""
+    for name in ("faust", "mode", "aiokafka", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 async def _run(log: KafkaLog, partitions: Partitions, exposition: Exposition) -> None:

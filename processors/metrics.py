@@ -135,7 +135,7 @@ def rows(batches: Sequence[tuple[Record, pa.Table]]) -> pa.Table:
     source = np.repeat(np.arange(len(batches), dtype=np.int32), lengths)
     ends = np.cumsum(lengths)
     item = (np.arange(total) - np.repeat(ends - lengths, lengths)).astype(np.uint32)
-    tables = pa.concat_tables([_with_optional(table) for _, table in batches])
+    tables = _joined([table for _, table in batches])
     envelopes = [record.envelope for record, _ in batches]
     columns: dict[str, Any] = {
         "run_id": _repeated([x.subject for x in envelopes], source),
@@ -209,6 +209,13 @@ def encoded(table: pa.Table) -> pa.Table:
         for field in SCHEMA
     ]
     return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    """All points, with the optional columns."""
+    if all(table.schema.equals(tables[0].schema) for table in tables):
+        return _with_optional(pa.concat_tables(tables))
+    return pa.concat_tables([_with_optional(table) for table in tables])
 
 
 def _with_optional(table: pa.Table) -> pa.Table:

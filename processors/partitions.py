@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from headrace.ingest.clock import Clock, SystemClock
-from headrace.ingest.log import Log, Partition, Record
+from headrace.ingest.log import Log, LogUnavailable, Partition, Record
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors import checkpoint
 from headrace.processors.counters import Counters
@@ -62,12 +62,13 @@ class _Look:
 
 
 class _Share:
-    """The topics of one folding thread."""
+    """The topics of one folding thread. fault: why nothing new comes, or None."""
 
     def __init__(self, topics: tuple[str, ...], linger_s: float, now_s: float) -> None:
         self.topics = topics
         self.inbox = Inbox(linger_s)
         self.last = _Look(now_s)
+        self.fault: str | None = None
 
 
 class Partitions:
@@ -152,7 +153,8 @@ class Partitions:
     @property
     def fault(self) -> str | None:
         """What it waits for, or why it ended, or None."""
-        return self._store.fault or next((x.fault for x in self._followings if x.fault), None)
+        faults = [self._store.fault, *(x.fault for x in self._followings), *(x.fault for x in self._shares)]
+        return next(filter(None, faults), None)
 
     def _share_of(self, topic: str) -> _Share:
         return next(share for share in self._shares if topic in share.topics)
@@ -239,7 +241,16 @@ class Partitions:
         if now_s < share.last.at_s + CHECK_INTERVAL_S:
             return
         last, folded = share.last, {partition: one.next for partition, one in self._opened_of(share)}
-        share.last = _Look(now_s, folded, self._log.end())
+        try:
+            share.last = _Look(now_s, folded, self._log.end())
+            share.fault = None
+        except LogUnavailable as error:
+            # What has come is folded all the same.
+            share.last = _Look(now_s)
+            if share.fault != str(error):
+                share.fault = str(error)
+                logger.warning("nothing new comes: %s", error)
+            return
         still = [p for p, offset in folded.items() if last.folded.get(p) == offset and not share.inbox.holds(p)]
         self._catch_up({partition: last.ends[partition] for partition in still})
 

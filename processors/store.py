@@ -225,8 +225,9 @@ class Store:
                 self.fault = None
                 return
             except ViewsUnavailable as error:
-                self.fault = str(error)
-                logger.warning("storing into %s waits: %s", table, error)
+                if self.fault != str(error):
+                    self.fault = str(error)
+                    logger.warning("storing into %s waits: %s", table, error)
             except (Fenced, Held):
                 self._give_up(partitions)
             finally:
