@@ -69,8 +69,8 @@ class Log(Protocol):
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         """Append a batch; when it returns, the batch is on disk and survives a crash.
 
-        Returns each envelope's position, in the order given. Raises LogUnavailable; then a log in one file holds nothing
-        of the batch, and Kafka may hold some of it: what has a writer and sequence can be sent again.
+        Returns each envelope's position, in the order given. Raises LogUnavailable; then a log in one file holds
+        nothing of the batch, and Kafka may hold some of it: what has a writer and sequence can be sent again.
         """
         ...
 
