@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from headrace.sdk.cli.output import moment, print_json, print_rows, say
+from headrace.sdk.cli.output import agree, moment, print_json, print_rows, say
 from headrace.sdk.cli.target import ALL_RESULTS, Target, find_experiment, json_option, pass_target
 from headrace.sdk.reader import Reader
 from headrace.sdk.run import Experiment
@@ -104,7 +104,7 @@ def delete(target: Target, experiment: tuple[str, ...], yes: bool) -> None:
     found = [find_experiment(reader, one) for one in experiment]
     if not yes:
         names = ", ".join(repr(one.name) for one in found)
-        click.confirm(f"Delete {names} with all runs?", abort=True, err=True)
+        agree(f"Delete {names} with all runs?")
     for one in found:
         _change(reader, "delete", one)
         say(f"deleted {one.name!r} ({one.experiment_id})")

@@ -30,6 +30,16 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
+def agree(question: str) -> None:
+    """Ask the person at the terminal; all but yes ends the command.
+
+    Unlike click.confirm, which puts a blank on stdout in some versions of click, this leaves results alone.
+    """
+    click.echo(f"{question} [y/N]: ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise click.Abort
+
+
 def messages() -> Console:
     """A rich console on stderr, for progress."""
     return Console(stderr=True, highlight=False)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from headrace.sdk.cli import export as exports
 from headrace.sdk.cli.experiments import VIEWS
-from headrace.sdk.cli.output import Failed, duration, messages, moment, print_json, print_rows, say, size
+from headrace.sdk.cli.output import Failed, agree, duration, messages, moment, print_json, print_rows, say, size
 from headrace.sdk.cli.target import ALL_RESULTS, Target, find_experiment, json_option, pass_target
 from headrace.sdk.reader import Reader
 from headrace.sdk.run import Run
@@ -202,7 +202,7 @@ def delete(target: Target, run: tuple[str, ...], yes: bool) -> None:
     found = [reader.run(one) for one in run]
     if not yes:
         names = ", ".join(repr(one.info.run_name or one.info.run_id) for one in found)
-        click.confirm(f"Delete {names}?", abort=True, err=True)
+        agree(f"Delete {names}?")
     for one in found:
         reader.call("POST", "/api/2.0/mlflow/runs/delete", json={"run_id": one.info.run_id})
         say(f"deleted {one.info.run_name!r} ({one.info.run_id})")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
-from headrace.sdk.cli.output import Failed, say
+from headrace.sdk.cli.output import Failed, agree, say
 from headrace.sdk.cli.server import require
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -84,7 +84,7 @@ def drop(url: str, cluster: str | None, sharded: bool, print_only: bool, yes: bo
         _print(schema.drop_statements(target.target))
         return
     if not yes:
-        click.confirm(f"Drop every table of the views in {target.database} of {target.server}?", abort=True, err=True)
+        agree(f"Drop every table of the views in {target.database} of {target.server}?")
     with _clear_errors():
         store.drop(target)
     say(f"The views in the database {target.database} of {target.server} are dropped.")
