@@ -121,6 +121,9 @@ class Partitions:
         """These, and no others, are ours from now on. What was ours before and still is goes on without a break."""
         with self._lock:
             gone = self._assigned - set(partitions)
+            for partition in set(partitions) - self._assigned:
+                # Whoever took it over before, the group says now that it is ours.
+                self._fenced_s.pop(partition, None)
             self._assigned = set(partitions)
             self._to_close |= gone
         for share in self._shares:
