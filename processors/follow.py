@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from headrace.ingest.log import Follower, LogError, Record
@@ -15,6 +16,8 @@ logger = logging.getLogger("headrace.engine")
 RECORDS_MAX = 5_000
 READ_BYTES_MAX = 16 * 1024 * 1024
 POLL_S = 0.5
+TOLD_S = 60.0
+"""What it waits for is said once in this time, while it is the same."""
 
 
 class Following:
@@ -37,6 +40,7 @@ class Following:
         self._follow = follow
         self._fold = fold
         self._idle = idle
+        self._told: dict[str, float] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"headrace-fold-{name}", daemon=True)
 
@@ -71,9 +75,8 @@ class Following:
                 except Stopped:
                     return
                 except (LogError, ViewsUnavailable) as error:
-                    if self.fault != str(error):
-                        self.fault = str(error)
-                        logger.warning("folding %s waits: %s", self._name, error)
+                    self.fault = str(error)
+                    self._tell(self.fault)
                     self._stopping.wait(retry_s)
                     retry_s = min(retry_s * 2, RETRY_MAX_S)
                 except Exception:
@@ -84,3 +87,10 @@ class Following:
         finally:
             if follower is not None:
                 follower.close()
+
+    def _tell(self, fault: str) -> None:
+        now_s = time.monotonic()
+        self._told = {told: at_s for told, at_s in self._told.items() if now_s < at_s + TOLD_S}
+        if fault not in self._told:
+            self._told[fault] = now_s
+            logger.warning("folding %s waits: %s", self._name, fault)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from headrace.ingest import events as e
@@ -19,8 +18,7 @@ from headrace.processors.views_url import parse_views_url
 
 from tests.clickhouse_server import ClickHouse
 from tests.group_log import GroupLog, Member, ends
-
-World = Any  # of conftest.py
+from tests.world import World
 
 RUNS_OF_HISTORY = ("r1", "r2", "r3", "r4")
 PATIENCE_S = 30.0
@@ -70,7 +68,7 @@ def same_as_one_engine(world: World, shared: Callable[[], Views]) -> Callable[[]
 
     def check() -> None:
         world.settle()
-        found = type(world)(shared(), world.log, world.clock)
+        found = World(shared(), world.log, world.clock)
         assert found.snapshot() == world.snapshot()
         assert found.bytes() == world.bytes()
 
