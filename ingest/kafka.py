@@ -9,15 +9,19 @@ from typing import Generic, TypeVar
 
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.kafka_admin import KafkaAdmin
+from headrace.ingest.kafka_errors import too_long
 from headrace.ingest.kafka_headers import encode_headers, logged_header
 from headrace.ingest.kafka_offsets import KafkaOffsets
 from headrace.ingest.kafka_producer import Appended, KafkaProducer, NotConfirmed, Outgoing
 from headrace.ingest.kafka_reader import PREFETCH_BYTES, KafkaFollower, KafkaReader
-from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings, parse
+from headrace.ingest.kafka_settings import KafkaSettings, parse
 from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
 from headrace.ingest.topics import TOPICS, topic_of
 
-DELIVERY_TIMEOUT_S = 10.0
+DELIVERY_TIMEOUT_S = 8.0
+"""With the two seconds that finding the reason takes, an append that fails does so within ten."""
+_HEADERS_BYTES = 4096
+"""Room for key and headers in a message."""
 _TAIL_INTERVAL_S = 0.02
 
 T = TypeVar("T")
@@ -55,7 +59,9 @@ class KafkaLog:
         self._appends = 0
         self._counts = self._admin.usable(check_settings)
         # Made now, so that the first append does not wait for the id that an idempotent producer needs.
-        self._producer = KafkaProducer(self.settings, self._faults, delivery_timeout_s)
+        self._producer = KafkaProducer(
+            self.settings, self._faults, delivery_timeout_s, min(self._admin.bytes_max.values())
+        )
         self._offsets = KafkaOffsets(self.settings, self._faults)
         self._end = _Shared(lambda: self._offsets.ends(self._counts))
         self._committed: dict[str, _Shared[dict[Partition, int]]] = {}
@@ -86,8 +92,8 @@ class KafkaLog:
         return self._append(messages)
 
     def _outgoing(self, topic: str, envelope: Envelope) -> Outgoing:
-        if len(envelope.data) > MESSAGE_BYTES_MAX - 64 * 1024:
-            raise LogError(f"an event of {len(envelope.data)} bytes is too long for the log: log in smaller pieces")
+        if len(envelope.data) > self._admin.bytes_max[topic] - _HEADERS_BYTES:
+            raise too_long(self.settings, len(envelope.data))
         return Outgoing(self.settings.topic(topic), envelope.subject.encode(), envelope.data, encode_headers(envelope))
 
     def _append(self, messages: Sequence[tuple[str, Outgoing]]) -> list[Position]:

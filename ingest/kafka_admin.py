@@ -24,7 +24,7 @@ from headrace.ingest.kafka_errors import (
     explain,
     kafka_error,
 )
-from headrace.ingest.kafka_settings import KafkaSettings
+from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings
 from headrace.ingest.kafka_topics import Difference, Found, Wanted, differences, settings_of
 from headrace.ingest.log import LogError, LogUnavailable, Partition
 from headrace.ingest.topics import TOPICS
@@ -32,6 +32,7 @@ from headrace.ingest.topics import TOPICS
 REQUEST_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 5.0
 _RETRY_INTERVAL_S = 0.05
+_BYTES_MAX = "max.message.bytes"
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ T = TypeVar("T")
 class KafkaAdmin:
     """One log's connection to its cluster for all but events. Safe to share between threads.
 
+    bytes_max: what a topic takes at once, by its short name, as far as `usable` has found out.
     Methods raise LogUnavailable when no broker answers, after 5 s at most.
     """
 
@@ -46,6 +48,7 @@ class KafkaAdmin:
         """Connects when it is first asked. Raises LogError for a property that librdkafka does not know."""
         self.settings = settings
         self.faults = Faults()
+        self.bytes_max = dict.fromkeys(TOPICS, MESSAGE_BYTES_MAX)
         try:
             self._client = AdminClient(settings.client(self.faults.note))
         except KafkaException as error:
@@ -145,19 +148,27 @@ class KafkaAdmin:
         for difference in differences(self.settings, found, Wanted()):
             if difference.fatal:
                 raise LogError(difference.advice)
+        for one in found:
+            self.bytes_max[one.topic] = min(MESSAGE_BYTES_MAX, int(one.settings.get(_BYTES_MAX, MESSAGE_BYTES_MAX)))
         return _counts(described)
 
     def too_few_replicas(self) -> str:
-        """A sentence about a topic that takes no event because replicas are missing; empty when there is none."""
-        for difference in self.check(Wanted()):
+        """A sentence about a topic that takes no event because replicas are missing; empty when there is none.
+
+        Within 2 s.
+        """
+        described = self._described(timeout_s=1.0)
+        settings = self._topic_settings(described, timeout_s=1.0)
+        found = [_found(name, one, settings[name]) for name, one in described.items()]
+        for difference in differences(self.settings, found, Wanted()):
             if difference.refuses_events:
                 return difference.advice
         return ""
 
-    def _described(self) -> dict[str, TopicDescription]:
+    def _described(self, timeout_s: float = REQUEST_TIMEOUT_S) -> dict[str, TopicDescription]:
         """The topics that exist, by their short names."""
         names = {self.settings.topic(name): name for name in TOPICS}
-        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_TIMEOUT_S)
+        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s)
         described: dict[str, TopicDescription] = {}
         for full, answer in answers.items():
             try:
@@ -170,12 +181,12 @@ class KafkaAdmin:
                     raise
         return described
 
-    def _topic_settings(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+    def _topic_settings(self, topics: Iterable[str], timeout_s: float = REQUEST_TIMEOUT_S) -> dict[str, dict[str, str]]:
         """What the broker says about topics, by their short names."""
         resources = {ConfigResource(ResourceType.TOPIC, self.settings.topic(name)): name for name in topics}
         if not resources:
             return {}
-        answers = self._client.describe_configs(list(resources), request_timeout=REQUEST_TIMEOUT_S)
+        answers = self._client.describe_configs(list(resources), request_timeout=timeout_s)
         return {
             resources[resource]: {name: str(entry.value) for name, entry in self._first(answer).items()}
             for resource, answer in answers.items()

@@ -24,6 +24,8 @@ NO_BROKER = {
     KafkaError._TIMED_OUT,
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError._MSG_TIMED_OUT,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
     KafkaError._RESOLVE,
     KafkaError._SSL,
 }
@@ -59,6 +61,8 @@ class Faults:
     def note(self, error: KafkaError) -> None:
         """Take note of an error: a client's `error_cb`."""
         code = error.code()
+        if error.fatal():  # of a producer that was given up, for what was noted before
+            return
         if code == KafkaError._ALL_BROKERS_DOWN:
             self.down = True
             if self._last is not None:  # what brought them down says more than that they are
@@ -132,6 +136,19 @@ def explain(
             f" and security.protocol, {place}"
         )
     return LogUnavailable(f"{begin}: {detail} ({found.name()})")
+
+
+class TooLong(LogError):
+    """An event is longer than its topic takes."""
+
+
+def too_long(settings: KafkaSettings, size: int = 0) -> TooLong:
+    """The error for an event of so many bytes, if they are known."""
+    event = f"an event of {size} bytes" if size else "an event"
+    return TooLong(
+        f"cannot append to the log {settings.name}: {event} is longer than it takes. Raise max.message.bytes of the"
+        " topics (`headrace topics check` tells), or log in smaller pieces"
+    )
 
 
 def create_hint(settings: KafkaSettings) -> str:
