@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +80,8 @@ SUMMARY_SCHEMA = pa.schema(
 )
 """Rows of the view `metric_summary`."""
 
+_NOTHING = pa.array([""], pa.string())
+
 
 def merged(a: Summary, b: Summary) -> Summary:
     """The summary of the points of both; b holds the later offsets."""
@@ -127,23 +131,23 @@ def _greatest(a: float, b: float) -> float:
 def rows(batches: Sequence[tuple[Record, pa.Table]]) -> pa.Table:
     """Rows of the view `metrics` from records and their decoded points, in the view's order.
 
-    batches: at least one, none empty. Sorted by (run_id, key, step, timestamp, value, offset, item), so that equal logs
-    give equal tables.
+    batches: at least one, none empty, in the order of the log. Sorted by (run_id, key, step, timestamp, value, offset,
+    item), so that equal logs give equal tables.
     """
     lengths = np.array([table.num_rows for _, table in batches])
     total = int(lengths.sum())
     source = np.repeat(np.arange(len(batches), dtype=np.int32), lengths)
     ends = np.cumsum(lengths)
     item = (np.arange(total) - np.repeat(ends - lengths, lengths)).astype(np.uint32)
-    tables = _joined([table for _, table in batches])
+    points = _joined([table for _, table in batches])
     envelopes = [record.envelope for record, _ in batches]
     columns: dict[str, Any] = {
         "run_id": _repeated([x.subject for x in envelopes], source),
-        "key": _sorted_dictionary(tables.column("key")),
-        "step": tables.column("step"),
-        "timestamp_ms": tables.column("timestamp_ms"),
-        "value": tables.column("value"),
-        **{name: tables.column(name).combine_chunks().dictionary_encode() for name in wire.OPTIONAL},
+        "key": _sorted_dictionary(points.column("key")),
+        "step": points.column("step"),
+        "timestamp_ms": points.column("timestamp_ms"),
+        "value": points.column("value"),
+        **{name: points.column(name) for name in wire.OPTIONAL},
         "writer": _repeated([x.writer for x in envelopes], source),
         "sequence": pa.array(np.array([x.sequence for x in envelopes], np.uint64)[source]),
         "partition": pa.array(np.array([r.position.partition for r, _ in batches], np.uint16)[source]),
@@ -154,18 +158,42 @@ def rows(batches: Sequence[tuple[Record, pa.Table]]) -> pa.Table:
         [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns.values()],
         schema=SCHEMA,
     )
-    order = np.lexsort(
-        (
-            item,
-            source,
-            table.column("value").to_numpy(),
-            table.column("timestamp_ms").to_numpy(),
-            table.column("step").to_numpy(),
-            _codes(table.column("key")),
-            _codes(table.column("run_id")),
-        )
-    )
-    return table.take(pa.array(order))
+    return table.take(pa.array(_view_order(table)))
+
+
+def _view_order(table: pa.Table) -> np.ndarray[Any, Any]:
+    """The places of rows in the order of the view; the rows are in the order of the log."""
+    run, key = _codes(table.column("run_id")), _codes(table.column("key"))
+    by_key = _stable_order(key)
+    order: np.ndarray[Any, Any] = by_key[_stable_order(run[by_key])]
+    steps, times, values = (table.column(name).to_numpy() for name in ("step", "timestamp_ms", "value"))
+    same = (run[order][1:] == run[order][:-1]) & (key[order][1:] == key[order][:-1])
+    if _rise(same, steps[order], times[order], values[order]):
+        return order
+    resorted: np.ndarray[Any, Any] = np.lexsort((values, times, steps, key, run))
+    return resorted
+
+
+def _stable_order(codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    # 16 bits are sorted by radix, in a tenth of the time.
+    order: np.ndarray[Any, Any] = np.argsort(codes.astype(np.uint16) if codes.max() < 2**16 else codes, kind="stable")
+    return order
+
+
+def _rise(same: np.ndarray[Any, Any], *columns: np.ndarray[Any, Any]) -> bool:
+    """Whether each metric's points come by these columns, the first counting most: who logs as they train does so.
+
+    same: whether a row is of the same metric as the one before, from the second row on.
+    """
+    for column in columns:
+        before, after = column[:-1], column[1:]
+        # NaN lies above every number, as np.lexsort has it.
+        if np.any(same & ((after < before) | ((before != before) & (after == after)))):
+            return False
+        same = same & ((after == before) | ((before != before) & (after != after)))
+        if not same.any():
+            break
+    return True
 
 
 def summaries(table: pa.Table) -> Iterator[tuple[str, str, Summary]]:
@@ -211,19 +239,23 @@ def encoded(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
 
 
-def _joined(tables: list[pa.Table]) -> pa.Table:
-    """All points, with the optional columns."""
-    if all(table.schema.equals(tables[0].schema) for table in tables):
-        return _with_optional(pa.concat_tables(tables))
-    return pa.concat_tables([_with_optional(table) for table in tables])
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Points of many records, one after the other, with the optional columns; every string is a dictionary's."""
+    alike = [list(group) for _, group in groupby(tables, key=attrgetter("schema"))]
+    return pa.concat_tables([_with_dictionaries(pa.concat_tables(group)) for group in alike])
 
 
-def _with_optional(table: pa.Table) -> pa.Table:
-    names = [*wire.REQUIRED, *wire.OPTIONAL]
+def _with_dictionaries(table: pa.Table) -> pa.Table:
+    columns = {name: table.column(name) for name in wire.REQUIRED}
+    if columns["key"].type == pa.string():
+        columns["key"] = columns["key"].dictionary_encode()
     for name in wire.OPTIONAL:
         if table.schema.get_field_index(name) < 0:
-            table = table.append_column(name, pa.repeat(pa.scalar(""), table.num_rows))
-    return table.select(names)
+            codes = pa.array(np.zeros(table.num_rows, np.int32))
+            columns[name] = pa.DictionaryArray.from_arrays(codes, _NOTHING)
+        else:
+            columns[name] = table.column(name).cast(pa.string()).dictionary_encode()
+    return pa.table(columns)
 
 
 def _repeated(values: list[str], source: np.ndarray[Any, Any]) -> pa.DictionaryArray:
@@ -237,10 +269,11 @@ def _repeated(values: list[str], source: np.ndarray[Any, Any]) -> pa.DictionaryA
 def _sorted_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
     encoded = column.combine_chunks().dictionary_encode()
     names = encoded.dictionary.to_pylist()
-    rank = {name: i for i, name in enumerate(sorted(names))}
+    distinct = sorted(set(names))
+    rank = {name: i for i, name in enumerate(distinct)}
     lookup = np.array([rank[name] for name in names], np.int32)
     codes = lookup[encoded.indices.to_numpy()]
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(sorted(names), pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(distinct, pa.string()))
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 from headrace.ingest import codec
 from headrace.ingest import events as e
+from headrace.ingest import points as points_of_the_log
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import Position, Record
 from headrace.processors import metrics, runs
@@ -191,3 +192,29 @@ def test_rows_of_the_view_lose_no_point_and_come_in_the_views_order(events: list
     assert sorted(repr(tuple(row.values())) for row in found) == sorted(map(repr, given_))
     order = [(row["key"], row["step"], row["timestamp_ms"], row["value"] != row["value"]) for row in found]
     assert order == sorted(order)
+
+
+KINDS = {"plain": pa.string(), "dictionary": pa.dictionary(pa.int32(), pa.string())}
+
+
+@given(st.lists(st.tuples(POINTS, st.sampled_from(["r", "s"]), st.sampled_from([*KINDS, "model"])), min_size=1))
+def test_messages_of_every_kind_and_run_are_joined_in_the_views_order(sent: list[tuple[list[Point], str, str]]) -> None:
+    batches, given_ = [], []
+    for offset, (points, run_id, kind) in enumerate(sent):
+        keys, steps, times, values = zip(*points, strict=True)
+        columns = {
+            "key": pa.array(keys, KINDS.get(kind, pa.string())),
+            "step": pa.array(steps, pa.int64()),
+            "timestamp_ms": pa.array(times, pa.int64()),
+            "value": pa.array(values, pa.float64()),
+        }
+        model = "m" if kind == "model" else ""
+        if model:
+            columns["model_id"] = pa.array([model] * len(points), KINDS["dictionary"])
+        table = points_of_the_log.decode(points_of_the_log.encode(columns))
+        batches.append((Record(Position("metrics", 0, offset), 0, Envelope("", "", "", run_id, 0, b"")), table))
+        given_ += [(run_id, *point, offset, item, model) for item, point in enumerate(points)]
+    names = ["run_id", "key", "step", "timestamp_ms", "value", "offset", "item", "model_id"]
+    found = [tuple(row.values()) for row in metrics.rows(batches).select(names).to_pylist()]
+    given_.sort(key=lambda row: (*row[:4], row[4] != row[4], 0.0 if row[4] != row[4] else row[4], *row[5:7]))
+    assert list(map(repr, found)) == list(map(repr, given_))
