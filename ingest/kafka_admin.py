@@ -15,6 +15,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
+from headrace.ingest.kafka_clients import make
 from headrace.ingest.kafka_errors import (
     FORBIDDEN,
     PASSING,
@@ -49,10 +50,7 @@ class KafkaAdmin:
         self.settings = settings
         self.faults = Faults()
         self.bytes_max = dict.fromkeys(TOPICS, MESSAGE_BYTES_MAX)
-        try:
-            self._client = AdminClient(settings.client(self.faults.note))
-        except KafkaException as error:
-            raise explain(settings, "open", error) from error
+        self._client = make(AdminClient, settings, "open", settings.client(self.faults.note))
 
     # --- topics -------------------------------------------------------------------------------------------------------
 

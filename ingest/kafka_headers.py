@@ -16,6 +16,7 @@ Headers = list[tuple[str, bytes]]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _JSON = JSON.encode()
+_POINT, _ZULU = b".Z"
 _LOGGED = "headrace_logged_ms"
 
 
@@ -70,7 +71,7 @@ def decode_headers(
     try:
         time = get("ce_time")
         if time is not None:
-            time_ms = _time_ms(time.decode("ascii"))
+            time_ms = _time_ms(time)
         else:
             time = get("ce_timems")
             time_ms = timestamp_ms if time is None else _integer(time, INT64_MIN)
@@ -78,6 +79,7 @@ def decode_headers(
         if subject is None:
             subject = key or b""
         version, sequence, logged = get("ce_schemaversion"), get("ce_sequence"), get(_LOGGED)
+        actor, writer = get("ce_actor"), get("ce_writer")
         envelope = Envelope(
             found["ce_id"].decode(),  # type: ignore[union-attr]
             found["ce_type"].decode(),  # type: ignore[union-attr]
@@ -87,8 +89,8 @@ def decode_headers(
             data,
             get("content-type", _JSON).decode(),  # type: ignore[union-attr]
             1 if version is None else _integer(version),
-            (get("ce_actor") or b"").decode(),
-            (get("ce_writer") or b"").decode(),
+            "" if actor is None else actor.decode(),
+            "" if writer is None else writer.decode(),
             0 if sequence is None else _integer(sequence),
         )
         return envelope, timestamp_ms if logged is None else _integer(logged, INT64_MIN)
@@ -128,17 +130,17 @@ def _date_time(seconds: int) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _seconds(date_time: str) -> int:
-    """What _date_time made of it."""
-    return (datetime.fromisoformat(date_time + "+00:00") - _EPOCH) // timedelta(seconds=1)
+def _second_ms(date_time: bytes) -> int:
+    """What _date_time made of it, in milliseconds."""
+    return (datetime.fromisoformat(date_time.decode("ascii") + "+00:00") - _EPOCH) // _MILLISECOND
 
 
-def _time_ms(text: str) -> int:
+def _time_ms(value: bytes) -> int:
     """Milliseconds since the epoch of an RFC 3339 time; what is finer is cut off. Raises ValueError."""
-    if len(text) == 24 and text[19] == "." and text[23] == "Z":  # as encode_headers writes it
-        milliseconds = text[20:23]
-        if milliseconds.isdecimal():
-            return _seconds(text[:19]) * 1000 + int(milliseconds)
+    milliseconds = value[20:23]
+    if len(value) == 24 and value[19] == _POINT and value[23] == _ZULU and milliseconds.isdigit():
+        return _second_ms(value[:19]) + int(milliseconds)  # as encode_headers writes it
+    text = value.decode("ascii")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"ce_time {text!r} has no offset from UTC")
@@ -147,6 +149,8 @@ def _time_ms(text: str) -> int:
 
 def _integer(value: bytes, least: int = 0) -> int:
     """A decimal number between `least` and what 64 bits hold. Raises ValueError."""
-    if not value.removeprefix(b"-").isdigit() or not least <= int(value) <= INT64_MAX:
-        raise ValueError(f"{value!r} is not a number from {least} to {INT64_MAX}")
+    if value.isdigit() and len(value) < 19:
+        return int(value)
+    if not value.removeprefix(b"-").isdigit() or len(value) > 20 or not least <= int(value) <= INT64_MAX:
+        raise ValueError(f"{value[:40]!r} is not a number from {least} to {INT64_MAX}")
     return int(value)

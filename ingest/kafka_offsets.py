@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from headrace.ingest.kafka_clients import make
 from headrace.ingest.kafka_errors import NO_BROKER, PASSING, Faults, explain, kafka_error
 from headrace.ingest.kafka_settings import KafkaSettings
 from headrace.ingest.log import LogError, LogUnavailable, Partition
@@ -82,11 +83,8 @@ class KafkaOffsets:
             if self._closed:
                 raise LogUnavailable(f"the log {self._settings.name} is closed")
             if group not in self._consumers:
-                try:
-                    properties = self._settings.client(self._faults.note, enable_auto_commit=False)
-                    self._consumers[group] = Consumer({**properties, "group.id": group})
-                except KafkaException as error:
-                    raise explain(self._settings, "open", error) from error
+                properties = {**self._settings.client(self._faults.note, enable_auto_commit=False), "group.id": group}
+                self._consumers[group] = make(Consumer, self._settings, "open", properties)
             return self._consumers[group]
 
     def _places(self, counts: Mapping[str, int], offset: int = 0) -> dict[TopicPartition, Partition]:

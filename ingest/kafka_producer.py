@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from headrace.ingest.kafka_clients import make
 from headrace.ingest.kafka_errors import Faults, explain, kafka_error, too_long
 from headrace.ingest.kafka_headers import Headers
 from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings
@@ -106,29 +107,25 @@ class KafkaProducer:
         self._thread.start()
 
     def _new(self) -> Producer:
-        try:
-            return Producer(
-                self._settings.client(
-                    self._faults.note,
-                    logger=_silent,
-                    enable_idempotence=True,
-                    enable_gapless_guarantee=True,
-                    delivery_timeout_ms=0,  # forever: the bound is append's
-                    acks="all",
-                    partitioner="murmur2_random",
-                    compression_type="lz4",
-                    linger_ms=_LINGER_MS,
-                    message_max_bytes=MESSAGE_BYTES_MAX,
-                    batch_size=self._batch_bytes,
-                    queue_buffering_max_messages=_QUEUE_MESSAGES_MAX,
-                    queue_buffering_max_kbytes=QUEUE_BYTES_MAX // 1024,
-                    request_timeout_ms=max(1000, min(5000, round(self._timeout_s * 1000))),
-                    retry_backoff_ms=50,
-                    retry_backoff_max_ms=1000,
-                )
-            )
-        except KafkaException as error:
-            raise explain(self._settings, "append to", error) from error
+        configuration = self._settings.client(
+            self._faults.note,
+            logger=_silent,
+            enable_idempotence=True,
+            enable_gapless_guarantee=True,
+            delivery_timeout_ms=0,  # forever: the bound is append's
+            acks="all",
+            partitioner="murmur2_random",
+            compression_type="lz4",
+            linger_ms=_LINGER_MS,
+            message_max_bytes=MESSAGE_BYTES_MAX,
+            batch_size=self._batch_bytes,
+            queue_buffering_max_messages=_QUEUE_MESSAGES_MAX,
+            queue_buffering_max_kbytes=QUEUE_BYTES_MAX // 1024,
+            request_timeout_ms=max(1000, min(5000, round(self._timeout_s * 1000))),
+            retry_backoff_ms=50,
+            retry_backoff_max_ms=1000,
+        )
+        return make(Producer, self._settings, "append to", configuration)
 
     def append(self, messages: Sequence[Outgoing]) -> list[Appended]:
         """Append messages, in order within each partition, and wait until all replicas in sync have them.

@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from headrace.ingest.kafka_admin import REQUEST_TIMEOUT_S
+from headrace.ingest.kafka_clients import make
 from headrace.ingest.kafka_errors import OUT_OF_RANGE, PASSING, Faults, explain, kafka_error
 from headrace.ingest.kafka_headers import record_of
 from headrace.ingest.kafka_settings import MESSAGE_BYTES_MAX, KafkaSettings
@@ -26,24 +27,20 @@ def _record(message: Message[Any, Any], partition: Partition) -> Record:
 
 
 def _consumer(settings: KafkaSettings, faults: Faults, **properties: Any) -> Consumer:
-    try:
-        return Consumer(
-            settings.client(
-                faults.note,
-                group_id=settings.group,
-                enable_auto_commit=False,
-                auto_offset_reset="error",
-                # What a reader sees must not depend on a transaction that somebody else left open.
-                isolation_level="read_uncommitted",
-                fetch_max_bytes=MESSAGE_BYTES_MAX * 2,
-                receive_message_max_bytes=MESSAGE_BYTES_MAX * 3,
-                fetch_error_backoff_ms=100,
-                fetch_queue_backoff_ms=20,
-                **properties,
-            )
-        )
-    except KafkaException as error:
-        raise explain(settings, "read", error) from error
+    configuration = settings.client(
+        faults.note,
+        group_id=settings.group,
+        enable_auto_commit=False,
+        auto_offset_reset="error",
+        # What a reader sees must not depend on a transaction that somebody else left open.
+        isolation_level="read_uncommitted",
+        fetch_max_bytes=MESSAGE_BYTES_MAX * 2,
+        receive_message_max_bytes=MESSAGE_BYTES_MAX * 3,
+        fetch_error_backoff_ms=100,
+        fetch_queue_backoff_ms=20,
+        **properties,
+    )
+    return make(Consumer, settings, "read", configuration)
 
 
 class KafkaReader:
@@ -201,7 +198,14 @@ class KafkaFollower:
             except (KafkaException, RuntimeError) as error:
                 raise self._trouble(error) from error
             for message in messages:
-                self._sort(message)
+                if message.error() is not None:
+                    self._hear(message)
+                    continue
+                partition = self._names[message.topic(), message.partition()]  # type: ignore[index]
+                queue = self._pending.get(partition)
+                if queue is None:
+                    queue = self._pending[partition] = deque()
+                queue.append(message)
             if messages and self._pending:
                 self._faults.clear()
             elif self._faults.down and time.monotonic() > self._checked_s + _CHECK_INTERVAL_S:
@@ -209,12 +213,10 @@ class KafkaFollower:
             if left_s <= 0:
                 return
 
-    def _sort(self, message: Message[Any, Any]) -> None:
-        error = message.error()
-        if error is None:
-            partition = self._names[message.topic(), message.partition()]  # type: ignore[index]
-            self._pending.setdefault(partition, deque()).append(message)
-        elif error.code() in OUT_OF_RANGE:
+    def _hear(self, message: Message[Any, Any]) -> None:
+        """What a consumer tells in place of a message."""
+        error = kafka_error(message.error())  # type: ignore[arg-type]
+        if error.code() in OUT_OF_RANGE:
             partition = self._names.get((message.topic(), message.partition()), Partition("", 0))  # type: ignore[arg-type]
             self._failed = expired(self._settings, partition, self._offsets.get(partition, 0), None)
         elif error.fatal():
