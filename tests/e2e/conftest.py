@@ -70,6 +70,11 @@ class Server:
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether its process has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def start(self, port: int = 0) -> Server:
         """Start it and wait until it says that it is ready."""
         command = [sys.executable, "-m", "headrace.api.main", "--data-dir", str(self.data_dir), "--port", str(port)]

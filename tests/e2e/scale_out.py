@@ -127,7 +127,7 @@ class Cluster:
     def _make_topics(self, partitions: Mapping[str, int]) -> None:
         """Topics as the product makes them, but for the number of partitions of each."""
         settings = parse(self.log_url)
-        client = AdminClient({"bootstrap.servers": settings.bootstrap})
+        client = AdminClient(settings.client(lambda _: None))
         topics = [
             NewTopic(settings.topic(topic), count, 1, config=settings_of(TOPICS[topic], Wanted(), 1))
             for topic, count in partitions.items()
@@ -136,9 +136,10 @@ class Cluster:
             answer.result(START_TIMEOUT_S)
         KafkaAdmin(settings).create(Wanted())
 
-    def worker(self) -> Worker:
-        """A worker that is not started."""
-        self._workers.append(Worker(self.log_url, self.views_url, self._folder / f"worker-{len(self._workers)}.output"))
+    def worker(self, views_url: str = "") -> Worker:
+        """A worker that is not started. views_url: others than the cluster's."""
+        output = self._folder / f"worker-{len(self._workers)}.output"
+        self._workers.append(Worker(self.log_url, views_url or self.views_url, output))
         return self._workers[-1]
 
     def server(self, **settings: Any) -> Server:
@@ -147,10 +148,10 @@ class Cluster:
         folder = self._folder / f"api-{self._servers}"
         return self._new_server(folder, log=self.log_url, views=self.views_url, **settings)
 
-    def behind(self) -> dict[Partition, tuple[int, int]]:
-        """Partitions whose views are not at the log's end: where they are, and the end."""
+    def behind(self, ends: Mapping[Partition, int] | None = None) -> dict[Partition, tuple[int, int]]:
+        """Partitions whose views are not at these ends, the log's if none are given: where they are, and the end."""
         committed = self.log.committed()
-        ends = {p: end for p, end in self.log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)}
+        ends = {p: end for p, end in (ends or self.log.end()).items() if p.topic in (RUNS, METRICS, REGISTRY)}
         return {p: (committed.get(p, 0), end) for p, end in ends.items() if committed.get(p, 0) < end}
 
     def catch_up(self, timeout_s: float = 60.0) -> None:
