@@ -16,6 +16,7 @@ from time import time_ns
 from typing import Any
 
 from headrace.ingest import events
+from headrace.ingest.kafka_settings import is_kafka
 from headrace.ingest.limits import (
     DEFAULT_EXPERIMENT_ID,
     DEFAULT_EXPERIMENT_NAME,
@@ -288,7 +289,7 @@ process.after_fork.append(_forked)
 
 
 def _artifact_uri(settings: Settings, experiment_id: str, run_id: str) -> str:
-    if is_http(settings.tracking_uri):
+    if is_http(settings.tracking_uri) or is_kafka(settings.tracking_uri):
         return f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts" if experiment_id else ""
     return f"file://{settings.tracking_uri}/artifacts/{experiment_id}/{run_id}/artifacts" if experiment_id else ""
 

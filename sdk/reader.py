@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from headrace.ingest.kafka_settings import is_kafka
 from headrace.ingest.limits import artifact_path_fault
 from headrace.sdk.fluent import active_experiment_id, active_run, current_run_id
 from headrace.sdk.process import process
 from headrace.sdk.run import Experiment, Run, RunData, RunInfo
-from headrace.sdk.transport import is_http
+from headrace.sdk.settings import Settings
+from headrace.sdk.transport import is_http, shown
 
 if TYPE_CHECKING:
     import httpx
@@ -49,6 +51,10 @@ class ReadFailed(Exception):
         super().__init__(message)
         self.status = status
         self.error_code = error_code
+
+
+class NoServer(ReadFailed):
+    """No server is named that could be asked."""
 
 
 class Reader:
@@ -248,12 +254,24 @@ process.after_fork.append(_servers.clear)
 _readers: dict[str, Reader] = {}
 
 
+def url_of(settings: Settings) -> str:
+    """The server that reads ask. Raises NoServer when events go straight to Kafka and no server is named."""
+    uri = settings.tracking_uri
+    if is_kafka(uri):
+        if not settings.artifacts_uri:
+            raise NoServer(
+                f"{shown(uri)} can be written and not read; name a server as the tracking URI, or with artifacts_uri"
+                " (HEADRACE_ARTIFACTS_URI)"
+            )
+        return settings.artifacts_uri
+    return uri if is_http(uri) else server_of(Path(uri))
+
+
 def reader() -> Reader:
     """A reader for the tracking URI in force, behind a flush, so that what was logged here can be read here."""
     if not process.flush(FLUSH_TIMEOUT_S):
         logger.warning("the target does not have everything yet that was logged here; this read may miss the latest")
-    uri = process.settings().tracking_uri
-    url = uri if is_http(uri) else server_of(Path(uri))
+    url = url_of(process.settings())
     if url not in _readers:
         _readers[url] = Reader(url)
     return _readers[url]

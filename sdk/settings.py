@@ -26,7 +26,9 @@ class BadSetting(ValueError):
 class Settings:
     """What the SDK can be told. Times in seconds, sizes in bytes.
 
-    tracking_uri: where events go: `http(s)://host:port` or a local folder (a path or `file:` URI).
+    tracking_uri: where events go: `http(s)://host:port`, a local folder (a path or `file:` URI), or a log on Kafka
+        (`kafka://host:port[/prefix]`).
+    artifacts_uri: the server that files go to, and that reads ask, when events go straight to Kafka.
     spool_dir: where events wait on local disk until the target has them.
     flush_interval_s: how often the buffer is written to the spool; what a call accepted survives a crash after this.
     buffer_points_max: points and events kept in memory at most; beyond it new ones are dropped, counted and reported.
@@ -46,6 +48,7 @@ class Settings:
     """
 
     tracking_uri: str = DEFAULT_TRACKING_URI
+    artifacts_uri: str = ""
     spool_dir: str = ""
     flush_interval_s: float = 0.2
     buffer_points_max: int = 1_000_000
@@ -110,6 +113,10 @@ def resolve(arguments: Mapping[str, Any] | None = None, environ: Mapping[str, st
             values[name] = _fit(name, kind, environ[mlflow_variable], mlflow_variable)
         elif name in from_file:
             values[name] = _fit(name, kind, from_file[name], str(config_path(environ)))
+    artifacts_uri = values.get("artifacts_uri", "").rstrip("/")
+    if artifacts_uri and not artifacts_uri.startswith(("http://", "https://")):
+        raise BadSetting(f"artifacts_uri cannot be {artifacts_uri!r}; it is a server, http(s)://host:port")
+    values["artifacts_uri"] = artifacts_uri
     values.setdefault("spool_dir", default_spool_dir(environ))
     values["spool_dir"] = os.path.abspath(os.path.expanduser(values["spool_dir"]))
     return Settings(**values)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from headrace.sdk.settings import Settings
 from headrace.sdk.spool import Chunk, Spool, SpoolPosition
-from headrace.sdk.transport import Refused, TooLarge, Transport, Unavailable
+from headrace.sdk.transport import Refused, TooLarge, Transport, Unavailable, shown
 
 logger = logging.getLogger("headrace")
 
@@ -168,7 +168,7 @@ class Shipper:
             if delivered.events:
                 if self._down:
                     self._down = False
-                    logger.info("the target %s takes events again", self._settings.tracking_uri)
+                    logger.info("the target %s takes events again", shown(self._settings.tracking_uri))
                 with self.changed:
                     self.events += delivered.events
                     self.changed.notify_all()

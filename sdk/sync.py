@@ -13,7 +13,7 @@ from headrace.sdk.artifacts import Stage, store
 from headrace.sdk.settings import BadSetting, Settings, resolve
 from headrace.sdk.shipper import Backoff, deliver
 from headrace.sdk.spool import Spool
-from headrace.sdk.transport import Transport, Unavailable, check_target, open_transport
+from headrace.sdk.transport import Transport, Unavailable, check_target, open_transport, shown
 
 logger = logging.getLogger("headrace")
 
@@ -130,7 +130,7 @@ def sync_writer(
     uri = target or str(spool.meta().get("target", ""))
 
     def told(state: str, error: str = "") -> WriterReport:
-        return WriterReport(directory.name, str(directory), uri, state, events, size, artifacts, refused, error)
+        return WriterReport(directory.name, str(directory), shown(uri), state, events, size, artifacts, refused, error)
 
     try:
         if not uri:

@@ -1,4 +1,4 @@
-"""Where events go: the transport protocol, its errors, and the two targets of this version."""
+"""Where events go: the transport protocol, its errors, a server and a folder as targets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ import msgspec
 from headrace.ingest import events
 from headrace.ingest.codec import Malformed, UnknownType, decode_event, encode_event
 from headrace.ingest.envelope import Envelope
+from headrace.ingest.kafka_settings import is_kafka, parse
 from headrace.ingest.limits import DEFAULT_EXPERIMENT_ID
 from headrace.ingest.log import LogError, Partition
+from headrace.ingest.opening import require_kafka
 from headrace.ingest.sqlite import SqliteLog
 from headrace.ingest.topics import RUNS
 from headrace.sdk.settings import BadSetting, Settings
@@ -97,7 +99,8 @@ def folder_of(uri: str) -> Path:
         return Path(unquote(parts.path)).absolute()
     if parts.scheme and "://" in uri:
         raise BadSetting(
-            f"{uri} has the unknown scheme {parts.scheme}; use http(s)://host:port, file:///folder or a path"
+            f"{uri} has the unknown scheme {parts.scheme}; use http(s)://host:port, kafka://host:port, file:///folder"
+            " or a path"
         )
     return Path(uri).expanduser().absolute()
 
@@ -108,13 +111,33 @@ def check_target(uri: str) -> str:
         if not urlsplit(uri).hostname:
             raise BadSetting(f"{uri} names no host")
         return uri.rstrip("/")
-    if uri.startswith("kafka:"):
-        raise BadSetting(f"{uri}: the kafka:// target is not in this version yet; use a server or a local folder")
+    if is_kafka(uri):
+        try:
+            require_kafka()
+            name = parse(uri).name
+        except LogError as error:
+            raise BadSetting(str(error)) from error
+        _, mark, properties = uri.partition("?")
+        return name + mark + properties
     return str(folder_of(uri))
+
+
+def shown(uri: str) -> str:
+    """A checked tracking URI as messages show it: without the properties of a kafka:// one, which hold secrets."""
+    return uri.partition("?")[0] if is_kafka(uri) else uri
 
 
 def open_transport(uri: str, settings: Settings) -> Transport:
     """The transport for a checked tracking URI. Raises Unavailable when its log cannot be opened now."""
+    if is_kafka(uri):
+        try:
+            require_kafka()
+        except LogError as error:
+            raise Unavailable(str(error)) from error
+        # An optional extra; and in the shipper's thread, since `import headrace` should not pay for it.
+        from headrace.sdk.kafka_transport import KafkaTransport
+
+        return KafkaTransport(uri, settings)
     return HttpTransport(uri, settings) if is_http(uri) else FolderTransport(Path(uri))
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from headrace.ingest.kafka_settings import is_kafka, parse
+from headrace.ingest.log import LogError
 from headrace.sdk.artifacts import Stage
 from headrace.sdk.cli.output import Failed, print_json, print_rows, say, size
 from headrace.sdk.cli.server import SERVER_PACKAGES
@@ -20,7 +22,7 @@ from headrace.sdk.reader import Reader, ReadFailed
 from headrace.sdk.settings import BadSetting, config_path
 from headrace.sdk.spool import Spool
 from headrace.sdk.sync import writer_directories
-from headrace.sdk.transport import is_http
+from headrace.sdk.transport import is_http, shown
 from headrace.sdk.version import VERSION
 
 DISTRIBUTIONS = (
@@ -63,10 +65,13 @@ def doctor(target: Target, as_json: bool) -> None:
         found.facts |= {"tracking_uri": None, "tracking_uri_from": None, "server": None, "spool": None, "disk": []}
         found.wrong(str(error), "correct the flag, the variable or the settings file that it names")
     else:
-        found.facts["tracking_uri"] = uri
+        found.facts["tracking_uri"] = shown(uri)
         found.facts["tracking_uri_from"] = target.origin()
         found.facts["settings_file"] = str(config_path()) if config_path().exists() else None
-        found.facts["server"] = _server(found, target, uri)
+        server_uri = settings.artifacts_uri if is_kafka(uri) else uri
+        if is_kafka(uri):
+            _log(found, uri)
+        found.facts["server"] = _server(found, target, server_uri) if server_uri else None
         found.facts["spool"] = _spool(found, Path(settings.spool_dir))
         data_dir = (found.facts["server"] or {}).get("data_dir")
         found.facts["disk"] = _disks(found, [settings.spool_dir, *([data_dir] if data_dir else [])])
@@ -83,6 +88,18 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def _log(found: Findings, uri: str) -> None:
+    """What is wrong with the topics that events go to."""
+    from headrace.ingest.kafka_admin import KafkaAdmin  # an optional extra
+    from headrace.ingest.kafka_topics import Wanted
+
+    try:
+        for one in KafkaAdmin(parse(uri)).check(Wanted()):
+            found.wrong(one.advice, f"see it with `headrace topics check --log {shown(uri)}`")
+    except LogError as error:
+        found.wrong(str(error), "events wait in the spool until it is corrected")
 
 
 def _server(found: Findings, target: Target, uri: str) -> dict[str, Any] | None:
@@ -167,7 +184,7 @@ def _spool(found: Findings, folder: Path) -> dict[str, Any]:
     writers = []
     for directory in writer_directories(folder):
         spool = Spool(directory)
-        target = str(spool.meta().get("target", ""))
+        target = shown(str(spool.meta().get("target", "")))
         if not spool.adopt():
             writers.append({"writer": directory.name, "alive": True, "target": target})
             continue

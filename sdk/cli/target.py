@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+from headrace.ingest.kafka_settings import is_kafka
 from headrace.sdk.cli.output import Failed
-from headrace.sdk.reader import Reader, ReadFailed, server_of
+from headrace.sdk.reader import NoServer, Reader, ReadFailed, server_of, url_of
 from headrace.sdk.run import Experiment
-from headrace.sdk.settings import BadSetting, Settings, config_path, resolve
+from headrace.sdk.settings import BadSetting, Settings, config_path, resolve, with_changes
 from headrace.sdk.transport import Unavailable, check_target, is_http
 
 FLAG = "--tracking-uri"
@@ -48,8 +49,8 @@ class Target:
     def reader(self) -> Reader:
         """A reader of the server; for a folder, of the server that runs on it or one started for this command."""
         uri = self.uri()
-        if is_http(uri):
-            return Reader(uri)
+        if is_http(uri) or is_kafka(uri):
+            return Reader(url_of(with_changes(self.settings(), tracking_uri=uri)))
         if not Path(uri).is_dir():
             raise Failed(f"there is no folder {uri}; name a server or a data folder with {FLAG}")
         return Reader(server_of(Path(uri)))
@@ -81,7 +82,7 @@ def clear_errors(target: Target) -> Iterator[None]:
     try:
         yield
     except ReadFailed as error:
-        if error.status == 0:
+        if error.status == 0 and not isinstance(error, NoServer):
             raise Failed(
                 f"{error.args[0]}. Start a server with `headrace server`, or name another with {FLAG}"
             ) from error
