@@ -16,7 +16,7 @@ import pytest
 
 from tests.clickhouse_container import clickhouse_container, new_clickhouse_container  # noqa: F401
 from tests.clickhouse_server import clickhouse, new_clickhouse  # noqa: F401
-from tests.kafka_broker import KafkaBroker, Missing
+from tests.kafka_broker import Broker, KafkaBroker, Missing
 from tests.missing import report
 
 
@@ -117,6 +117,20 @@ def new_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 def kafka(new_kafka: Callable[..., KafkaBroker]) -> KafkaBroker:
     """A broker for the whole session. Tests share it: each takes a url() of its own, and none kills it."""
     return new_kafka()
+
+
+@pytest.fixture(scope="session")
+def kafka_container() -> Iterator[Broker]:
+    """A broker from Apache Kafka's official image, for the whole session; skips where no container engine answers."""
+    pytest.importorskip("confluent_kafka")
+    from tests.kafka_container import KafkaContainer, engine_fault
+
+    fault = engine_fault()
+    if fault:
+        pytest.skip(f"NOT TESTED HERE: Kafka's official image; {fault}")
+    broker = KafkaContainer()
+    yield broker.start()
+    broker.close()
 
 
 def _environ(changes: dict[str, str]) -> dict[str, str]:

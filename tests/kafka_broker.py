@@ -38,7 +38,7 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 """
 
-_PROPERTIES = {
+PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.quorum.voters": "1@127.0.0.1:{controller_port}",
@@ -82,25 +82,11 @@ class Missing(Exception):
     """This machine cannot run a broker; the message says what it lacks."""
 
 
-class KafkaBroker:
-    """A broker in a process of its own, its data in `folder`.
+class Broker:
+    """A broker that tests share. bootstrap: where clients connect, `host:port`."""
 
-    bootstrap: `host:port`. A broker that is started again keeps data and port.
-    """
-
-    def __init__(self, folder: Path, properties: dict[str, str] | None = None, heap: str = "400m") -> None:
-        """properties: of the broker, by Kafka's names, over those above; `{port}` in a value stands for the port."""
-        self.folder = folder
-        self.port, self._controller_port = _free_ports(2)
-        self.process: subprocess.Popen[bytes] | None = None
-        self._heap = heap
-        self._properties = {**_PROPERTIES, **(properties or {})}
-        self._output = folder / "output"
-
-    @property
-    def bootstrap(self) -> str:
-        """Where clients connect."""
-        return f"127.0.0.1:{self.port}"
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
 
     def url(self, prefix: str = "") -> str:
         """The URL of a log on this broker with topics of its own."""
@@ -115,6 +101,20 @@ class KafkaBroker:
         url = self.url()
         KafkaAdmin(parse(url)).create(Wanted(partitions=partitions))
         return url
+
+
+class KafkaBroker(Broker):
+    """A broker in a process of its own, its data in `folder`. One that is started again keeps data and port."""
+
+    def __init__(self, folder: Path, properties: dict[str, str] | None = None, heap: str = "400m") -> None:
+        """properties: of the broker, by Kafka's names, over those above; `{port}` in a value stands for the port."""
+        self.folder = folder
+        self.port, self._controller_port = free_ports(2)
+        super().__init__(f"127.0.0.1:{self.port}")
+        self.process: subprocess.Popen[bytes] | None = None
+        self._heap = heap
+        self._properties = {**PROPERTIES, **(properties or {})}
+        self._output = folder / "output"
 
     def another(self, node_id: int) -> dict[str, str]:
         """The properties that make a further broker join this one's cluster."""
@@ -243,7 +243,7 @@ def jars() -> Path:
     return folder
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on, below those the kernel gives to clients: a broker that is down keeps its own."""
     found: list[int] = []
     draw = random.SystemRandom()

@@ -35,7 +35,7 @@ def ids(log: Log, partition: Partition = RUNS) -> list[str]:
     return [record.envelope.id for record in log.read(partition, 0, *EVERYTHING)]
 
 
-@pytest.fixture(params=["memory", "sqlite", "kafka"])
+@pytest.fixture(params=["memory", "sqlite", "kafka", "kafka_container"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     """Each log there is, with one partition a topic."""
     made = make_log(request, tmp_path, partitions=1)
@@ -43,7 +43,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     made.close()
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", "kafka", "kafka_container"])
 def wide_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     """Each log that may have several partitions a topic, with five."""
     made = make_log(request, tmp_path, partitions=5)
@@ -58,7 +58,7 @@ def make_log(request: pytest.FixtureRequest, tmp_path: Path, partitions: int) ->
     if request.param == "sqlite":
         return SqliteLog(tmp_path / "log.db", clock)
     pytest.importorskip("confluent_kafka")
-    return open_log(request.getfixturevalue("kafka").new_log(partitions))
+    return open_log(request.getfixturevalue(request.param).new_log(partitions))
 
 
 def test_an_empty_log_ends_at_zero_everywhere_and_has_nothing_to_read(log: Log) -> None:

@@ -10,11 +10,14 @@ from headrace.ingest.clock import ManualClock
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import Log, Partition, Position
 from headrace.ingest.memory import MemoryLog
+from headrace.ingest.opening import open_log
 from headrace.ingest.sqlite import SqliteLog
 from headrace.ingest.topics import TOPICS, topic_of
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from tests.kafka_broker import KafkaBroker
 
 KINDS = ["headrace.run.ended", "headrace.metrics.logged", "headrace.experiment.created", "headrace.event.rejected", "?"]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -76,6 +79,22 @@ class Logs(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.sqlite.close()
         shutil.rmtree(self.folder)
+
+
+def test_kafka_is_a_list_a_topic_too(kafka: KafkaBroker) -> None:
+    class LogsAndKafka(Logs):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kafka = open_log(kafka.new_log(partitions=1))
+
+        def logs(self) -> list[Log]:
+            return [*super().logs(), self.kafka]
+
+        def teardown(self) -> None:
+            self.kafka.close()
+            super().teardown()
+
+    run_state_machine_as_test(LogsAndKafka, settings=settings(max_examples=10, stateful_step_count=12, deadline=None))
 
 
 TestLogs = Logs.TestCase
