@@ -25,7 +25,7 @@ from headrace.processors.metrics import Summary
 from headrace.processors.ownership import Ownership
 from headrace.processors.registry import Registry
 from headrace.processors.states import MetricStates, RunStates
-from headrace.processors.store import RETRY_MAX_S, Store
+from headrace.processors.store import POINTS_MAX, RETRY_MAX_S, Store
 from headrace.processors.views import Views, ViewsUnavailable
 from headrace.processors.watermark import Watermark
 
@@ -39,11 +39,20 @@ METRICS_LINGER_S = 0.02
 class Engine(Entities):
     """Folds a whole log into views, and holds what API processes need at hand: registry, run states, outcomes."""
 
-    def __init__(self, log: Log, views: Views, clock: Clock | None = None, ownership: Ownership | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        views: Views,
+        clock: Clock | None = None,
+        ownership: Ownership | None = None,
+        points_max: int = POINTS_MAX,
+    ) -> None:
         """Reads where the views stand and recovers what a crash left half stored; start() begins to follow the log.
 
         ownership: where other processes may store into the same views; this one then takes all partitions over.
+        points_max: of one insert.
         """
+        self._points_max = points_max
         self._views = views
         self._clock = clock or SystemClock()
         self._ownership = ownership
@@ -65,7 +74,7 @@ class Engine(Entities):
         self._letters = letters = DeadLetters(self.log, self._clock, at.events)
         entities = EntityFold(RunStates(views), letters, self.counters, beating(views), registry=registry)
         self._metrics = MetricFold(MetricStates(views), letters, self.counters)
-        self._store = Store(views, self.viewed, self._ownership)
+        self._store = Store(views, self.viewed, self._ownership, self._points_max)
         self._store.listeners = self._heard
         self._store.on_lost = self._on_lost
         self.lost = ""

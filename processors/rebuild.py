@@ -31,6 +31,8 @@ crash of a store leaves, and is mended in the same way."""
 ROUNDS_MAX = 10
 CLOSE_RECORDS = 2_000
 """With no more records than this to fold, the rest is folded while the live views stand still."""
+POINTS_MAX = 500_000
+"""Of one insert: more than where readers wait for it, since each part that is made has to be merged."""
 _TICK_S = 0.2
 
 
@@ -192,7 +194,7 @@ class Rebuild:
     ) -> Result:
         bounded = BoundedLog(self._log, {})
         ownership = Ownership(beside) if beside.shared else None
-        self._engine = engine = Engine(bounded, beside, self._clock, ownership)
+        self._engine = engine = Engine(bounded, beside, self._clock, ownership, POINTS_MAX)
         engine.start()
         result = Result()
         try:
@@ -225,21 +227,24 @@ class Rebuild:
         goal = {p: offset for p, offset in offsets.items() if p.topic in (RUNS, METRICS, REGISTRY)}
         self._goal = goal
         bounded.move(goal)
+        # Who waits makes the store hurry, and small inserts of it.
+        while _behind(engine.folded.offsets(), goal) > CLOSE_RECORDS:
+            self._check(engine)
+            self._stopping.wait(_TICK_S)
         future = engine.stored(goal)
-        while not self._wait(future):
-            if engine.lost:
-                raise RebuildFailed("another rebuild of these views has begun elsewhere, and this one gave way")
+        try:
+            while not _is_done(future, _TICK_S):
+                self._check(engine)
+        finally:
+            future.cancel()
         return goal
 
-    def _wait(self, future: Future[None]) -> bool:
+    def _check(self, engine: Engine) -> None:
+        """Raises what ends the rebuild."""
         if self._stopping.is_set():
-            future.cancel()
             raise RebuildStopped("the rebuild was stopped; the next one goes on where it was")
-        try:
-            future.result(_TICK_S)
-        except TimeoutError:
-            return False
-        return True
+        if engine.lost:
+            raise RebuildFailed("another rebuild of these views has begun elsewhere, and this one gave way")
 
     # --- comparing ----------------------------------------------------------------------------------------------------
 
@@ -293,6 +298,14 @@ class Rebuild:
         result.progress = self.progress()
         self._ended = result.progress
         return result
+
+
+def _is_done(future: Future[None], timeout_s: float) -> bool:
+    try:
+        future.result(timeout_s)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _behind(at: Offsets, goal: Offsets) -> int:

@@ -28,8 +28,13 @@ logger = logging.getLogger("headrace.store")
 
 LINGER_S = 0.1
 ENTITY_BYTES_MAX = 64 * 1024 * 1024
+RECORD_BYTES = 1_500
+"""What an event takes in memory beside its data, about."""
 POINTS_MAX = 200_000
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0
+
+
+_NOTHING = pa.array([""], pa.string())
 
 
 class Stopped(Exception):
@@ -61,9 +66,13 @@ class Store:
     have come; on_lost: with partitions that another process has taken over, of which nothing more is stored.
     """
 
-    def __init__(self, views: Views, viewed: Watermark, ownership: Ownership | None = None) -> None:
-        """viewed: where the views stand. ownership: where several processes may store into the same views."""
+    def __init__(
+        self, views: Views, viewed: Watermark, ownership: Ownership | None = None, points_max: int = POINTS_MAX
+    ) -> None:
+        """viewed: where the views stand. ownership: where several processes may store into the same views. points_max:
+        of one insert, and how many may be pending beside it."""
         self._views = views
+        self._points_max = points_max
         self._ownership = ownership
         self.viewed = viewed
         self.fault: str | None = None
@@ -107,7 +116,7 @@ class Store:
             share.end = records[-1].position.offset + 1
             share.events += batch.events
             share.runs |= batch.runs
-            share.bytes += sum(len(record.envelope.data) + 200 for record in records)
+            share.bytes += sum(len(record.envelope.data) + RECORD_BYTES for record in records)
             self._wait_for_room()
 
     def add_metrics(self, partition: Partition, end: int, batch: MetricBatch) -> None:
@@ -161,7 +170,7 @@ class Store:
 
     def _full(self) -> bool:
         pending = self._pending.values()
-        return sum(x.bytes for x in pending) >= ENTITY_BYTES_MAX or sum(x.rows for x in pending) >= POINTS_MAX
+        return sum(x.bytes for x in pending) >= ENTITY_BYTES_MAX or sum(x.rows for x in pending) >= self._points_max
 
     def _run(self) -> None:
         try:
@@ -190,7 +199,8 @@ class Store:
         work = self._storing
         self._insert("events", [(p, run_rows.events_table(s.events)) for p, s in work.items() if s.events])
         self._insert("runs", [(p, run_rows.runs_table(s.runs.values())) for p, s in work.items() if s.runs])
-        for parts in _grouped([(p, table) for p, share in work.items() for table in share.points]):
+        points = [(p, table) for p, share in work.items() for table in share.points]
+        for parts in _grouped(points, self._points_max):
             self._insert("metrics", parts)
         self._insert("metric_summary", [(p, _summary_rows(s.summaries)) for p, s in work.items() if s.summaries])
         with self._changed:
@@ -215,7 +225,7 @@ class Store:
                     return
                 self._inserting = True
             partitions = [partition for partition, _ in parts]
-            rows = pa.concat_tables([rows for _, rows in parts]).unify_dictionaries()
+            rows = _filled(_joined(table, [rows for _, rows in parts]))
             try:
                 if lost_answer:
                     rows = self._unstored(table, rows, partitions)
@@ -270,18 +280,33 @@ class Store:
         self.on_lost(lost)
 
 
-def _grouped(parts: list[Part]) -> Iterator[list[Part]]:
+def _grouped(parts: list[Part], points_max: int) -> Iterator[list[Part]]:
     """Tables of points in as few groups as inserts may be large."""
     group: list[Part] = []
     size = 0
     for partition, table in parts:
-        if group and size + table.num_rows > POINTS_MAX:
+        if group and size + table.num_rows > points_max:
             yield group
             group, size = [], 0
         group.append((partition, table))
         size += table.num_rows
     if group:
         yield group
+
+
+def _joined(table: str, parts: Sequence[pa.Table]) -> pa.Table:
+    return metrics.in_order(parts) if table == "metrics" else pa.concat_tables(parts).unify_dictionaries()
+
+
+def _filled(rows: pa.Table) -> pa.Table:
+    """Without the columns that are '' throughout, as every column of the views is that an insert leaves out."""
+    return rows.select(
+        [
+            name
+            for name, column in zip(rows.column_names, rows.columns, strict=True)
+            if not (isinstance(column.type, pa.DictionaryType) and column.chunk(0).dictionary.equals(_NOTHING))
+        ]
+    )
 
 
 def _summary_rows(summaries: Mapping[tuple[str, str], Summary]) -> pa.Table:

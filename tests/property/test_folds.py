@@ -215,6 +215,9 @@ def test_messages_of_every_kind_and_run_are_joined_in_the_views_order(sent: list
         batches.append((Record(Position("metrics", 0, offset), 0, Envelope("", "", "", run_id, 0, b"")), table))
         given_ += [(run_id, *point, offset, item, model) for item, point in enumerate(points)]
     names = ["run_id", "key", "step", "timestamp_ms", "value", "offset", "item", "model_id"]
+    cut = len(batches) // 2
+    split = metrics.in_order([metrics.rows(part) for part in (batches[:cut], batches[cut:]) if part])
     found = [tuple(row.values()) for row in metrics.rows(batches).select(names).to_pylist()]
+    assert repr(split.to_pylist()) == repr(metrics.rows(batches).to_pylist())
     given_.sort(key=lambda row: (*row[:4], row[4] != row[4], 0.0 if row[4] != row[4] else row[4], *row[5:7]))
     assert list(map(repr, found)) == list(map(repr, given_))
