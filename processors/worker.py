@@ -25,7 +25,7 @@ SESSION_TIMEOUT_S = 10.0
 """How long a worker that died keeps its partitions from the others."""
 HEARTBEAT_INTERVAL_S = 3.0
 BUFFERED_MAX = 512
-"""Messages a topic that Faust holds ready beside the inbox, which is bounded in bytes."""
+"""Messages that Faust takes out of a fetch at a time, and holds ready a topic: the inbox is bounded in bytes."""
 SEEK_BEYOND = 100
 """So many messages that are folded already are passed over one by one."""
 
@@ -57,6 +57,7 @@ class Worker:
             broker_heartbeat_interval=HEARTBEAT_INTERVAL_S,
             consumer_auto_offset_reset="earliest",
             stream_buffer_maxsize=BUFFERED_MAX,
+            broker_max_poll_records=BUFFERED_MAX,
             store="memory://",
             topic_allow_declare=False,
             topic_disable_leader=True,
