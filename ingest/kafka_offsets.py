@@ -31,13 +31,12 @@ class KafkaOffsets:
     """Answers for one log. Any thread may ask. Raises LogUnavailable when no broker answers, after 5 s at most."""
 
     def __init__(self, settings: KafkaSettings, faults: Faults) -> None:
-        """Connects when it is first asked. Raises LogError for a property that librdkafka does not know."""
+        """Nothing connects before it is asked: who only writes needs none of this."""
         self._settings = settings
         self._faults = faults
         self._lock = threading.Lock()
         self._consumers: dict[str, Consumer] = {}
         self._closed = False
-        self._consumer(settings.group)
 
     def ends(self, counts: Mapping[str, int]) -> dict[Partition, int]:
         """The offset the next record of each partition will get. counts: partitions a topic."""
