@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from headrace.ingest import codec
 from headrace.ingest.events import Event, EventRejected, RunHeartbeat
-from headrace.ingest.log import Partition, Record
+from headrace.ingest.log import Partition, Position, Record
 from headrace.ingest.topics import REGISTRY, RUNS
 from headrace.processors import runs
 from headrace.processors.counters import Counters
@@ -55,11 +55,14 @@ class EntityFold:
         self._dead_letters = dead_letters
         self._counters = counters
         self._stored = stored
+        self._held: dict[Position, Outcome] = {}
 
     def fold(self, partition: Partition, records: list[Record]) -> EntityBatch:
         """Fold records of one partition, in order. Raises ViewsUnavailable, before anything was folded."""
         if partition.topic == RUNS:
             self.states.load(record.envelope.subject for record in records)
+            # Asked now, since it may fail: nothing may have been folded then.
+            self._held = {r.position: self._stored(r) for r in records if not r.envelope.writer and self._is_held(r)}
         batch = EntityBatch()
         for record in records:
             outcome = self._fold_one(record)
@@ -104,15 +107,19 @@ class EntityFold:
         if record.position.topic == REGISTRY:
             return self.registry.apply(record, event)
         before = self.states.cached(record.envelope.subject)
-        if before is not None and record.position.offset <= before.offset:
-            # The views were ahead of this fold when the state was read from them.
+        if before is not None and self._is_held(record):
             self._follow_heartbeat(before)
-            return Outcome(DUPLICATE) if record.envelope.writer else self._stored(record)
+            return self._held.get(record.position, Outcome(DUPLICATE))
         state, outcome = runs.apply(before, record, event)
         if outcome.kind != DUPLICATE:
             self.states.put(state)
             self._follow_heartbeat(state)
         return outcome
+
+    def _is_held(self, record: Record) -> bool:
+        """Whether the views were ahead of this fold when the state was read from them."""
+        before = self.states.cached(record.envelope.subject)
+        return before is not None and record.position.offset <= before.offset
 
     def _follow_heartbeat(self, state: RunState) -> None:
         if state.status == "RUNNING" and state.heartbeat_interval_s > 0:
