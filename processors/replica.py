@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol, runtime_checkable
 
-from headrace.ingest.log import Log, LogUnavailable, Partition, Record
+from headrace.ingest.log import Log, LogError, Partition, Record
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors import checkpoint
 from headrace.processors.dead_letters import Silent
@@ -30,6 +31,8 @@ logger = logging.getLogger("headrace.engine")
 WAITED_INTERVAL_S = 0.02
 LISTENED_INTERVAL_S = 0.2
 IDLE_INTERVAL_S = 1.0
+STILL_S = 1.0
+"""When what readers wait for has not moved for so long, it is looked into why."""
 
 
 @runtime_checkable
@@ -136,23 +139,39 @@ class Replica(Entities):
     # --- the positions' thread ----------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
+        moved_s = time.monotonic()
         while not self._stopping.is_set():
             before = self.viewed.offsets()
+            after: dict[Partition, int] = {}
+            fault = None
             try:
                 after = self._positions()
-                self._fault = None
-            except LogUnavailable as error:
-                self._fault, after = str(error), {}
+            except LogError as error:
+                fault = str(error)
             moved = {p: before[p] for p, offset in after.items() if offset > before.get(p, 0) and p in before}
             self.viewed.advance({p: after[p] for p in moved})
             self.folded.advance({p: after[p] for p in moved if p.topic == METRICS})
             if self._heard:
                 self._tell_changed({p: offset for p, offset in moved.items() if p.topic == METRICS})
-            if self.viewed.wanted.is_set() or self.folded.wanted.is_set():
+            waited = self.viewed.wanted.is_set() or self.folded.wanted.is_set()
+            if moved or not waited:
+                moved_s = time.monotonic()
+            elif fault is None and time.monotonic() > moved_s + STILL_S:
+                fault = self._why_still()
+            self._fault = fault
+            if waited:
                 self._stopping.wait(WAITED_INTERVAL_S)
             else:
                 self._wanted.wait(LISTENED_INTERVAL_S if self._heard else IDLE_INTERVAL_S)
                 self._wanted.clear()
+
+    def _why_still(self) -> str:
+        """Why nothing moves, for those who wait."""
+        try:
+            self._views.rows("SELECT 1")
+        except ViewsUnavailable as error:
+            return str(error)
+        return "no worker brings them forward; look whether `headrace worker` runs, and what it says"
 
     def _positions(self) -> dict[Partition, int]:
         return self._group_log.committed(self._group_log.group)

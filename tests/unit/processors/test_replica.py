@@ -96,6 +96,19 @@ def test_readers_wait_until_the_group_has_committed(world: World, log: GroupLog)
         assert replica.summaries(["r1"])["r1"]["loss"].last_value == 0.5
 
 
+def test_readers_that_wait_are_told_whether_it_is_the_views_or_the_workers(world: World, log: GroupLog) -> None:
+    views: Any = Broken(world.views, "SELECT 1")
+    with following(world, log, views) as replica:
+        world.append(e.RunCreated("1", 10))
+        waiting = replica.stored(dict(log.end()))
+        wait_until(lambda: replica.fault == "ClickHouse is on holiday")
+        views.mended.set()
+        wait_until(lambda: "`headrace worker` runs" in (replica.fault or ""))
+        store(world, log)
+        waiting.result(30)
+        wait_until(lambda: replica.fault is None)
+
+
 def test_a_replica_begins_where_the_views_are_and_knows_what_they_hold(world: World, log: GroupLog) -> None:
     for number in range(3):
         world.append(e.RunCreated("1", 10, name=f"stored {number}"), f"r{number}")
@@ -139,7 +152,7 @@ def test_views_that_fail_while_a_batch_is_folded_change_no_outcome(
     for run in ("r1", "r2"):
         world.append(e.RunCreated("1", 10, params={"lr": "1"}), run)
     store(world, log)
-    views = Broken(world.views, "FROM events WHERE subject")
+    views: Any = Broken(world.views, "FROM events WHERE subject")
     replica = Replica(log, views)
     positions = [
         world.append(e.AttributesLogged({"lr": value}, {}, atomic=True), run)
