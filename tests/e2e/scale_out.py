@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,17 @@ class Cluster:
         self._servers += 1
         folder = self._folder / f"api-{self._servers}"
         return self._new_server(folder, log=self.log_url, views=self.views_url, **settings)
+
+    def start(self, workers: int = 0, servers: int = 0, **settings: Any) -> tuple[list[Worker], list[Server]]:
+        """Start so many at once. settings: of the servers."""
+        made = [self.worker() for _ in range(workers)]
+        replicas = [self.server(**settings) for _ in range(servers)]
+        with ThreadPoolExecutor() as threads:
+            started: list[Future[Any]] = [threads.submit(one.start) for one in made]
+            started += [threads.submit(one.start) for one in replicas]
+            for one in started:
+                one.result()
+        return made, replicas
 
     def behind(self, ends: Mapping[Partition, int] | None = None) -> dict[Partition, tuple[int, int]]:
         """Partitions whose views are not at these ends, the log's if none are given: where they are, and the end."""

@@ -35,15 +35,11 @@ def test_whatever_is_killed_while_two_million_points_flow_each_is_in_the_views_e
     broker, clickhouse = new_kafka(), new_clickhouse()
     cluster = new_cluster(broker, clickhouse)
     began_s = time.monotonic()
-    servers = [cluster.server() for _ in range(2)]
-    workers = [cluster.worker() for _ in range(2)]
-    for server in servers:
-        server.start()
-    for worker in workers:
-        worker.start()
+    workers, servers = cluster.start(workers=2, servers=2)
     settings = {"retry_interval_max_s": 1, "exit_timeout_s": 120}
-    fleets = [train("fleet", server.url, 10, **settings) for server in servers]
-    run_ids = [fleet.line() for fleet in fleets for _ in range(10)]
+    sizes = {servers[0].url: 5, servers[1].url: 5, cluster.log_url: 10}
+    fleets = [train("fleet", target, size, **settings) for target, size in sizes.items()]
+    run_ids = [fleet.line() for fleet, size in zip(fleets, sizes.values(), strict=True) for _ in range(size)]
 
     def flow() -> None:
         """Have every trainer log a fifth of its points; it does so while this goes on."""
@@ -51,7 +47,6 @@ def test_whatever_is_killed_while_two_million_points_flow_each_is_in_the_views_e
             assert fleet.process.stdin is not None
             fleet.process.stdin.write(f"{STEPS_A_PHASE} {PHASE_S}\n")
             fleet.process.stdin.flush()
-        print("flow", time.monotonic() - began_s, flush=True)
 
     flow()
     workers[0].kill()
@@ -68,10 +63,8 @@ def test_whatever_is_killed_while_two_million_points_flow_each_is_in_the_views_e
     flow()
     for fleet in fleets:
         fleet.finish(150)
-    print("logged", time.monotonic() - began_s, flush=True)
     logged_s = time.monotonic()
     cluster.catch_up(60)
-    print("caught up", time.monotonic() - began_s, flush=True)
 
     steps = PHASES * STEPS_A_PHASE
     [[checksum]] = cluster.views.rows(
@@ -95,4 +88,3 @@ def test_whatever_is_killed_while_two_million_points_flow_each_is_in_the_views_e
     assert all(worker.running for worker in workers), cluster.outputs()
     record_property("flow_s", logged_s - began_s)
     record_property("catch_up_s", time.monotonic() - logged_s)
-    print(cluster.outputs(), [s.output()[-2000:] for s in servers])

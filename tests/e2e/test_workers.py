@@ -7,6 +7,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,8 @@ def test_one_worker_three_workers_and_an_engine_in_a_process_make_the_same_views
     other_url = cluster.clickhouse.url()
     views.create(parse_views_url(other_url))
     three = [cluster.worker(other_url) for _ in range(3)]
-    for worker in three:
-        worker.start()
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda worker: worker.start(), three))
     cluster.catch_up()
     with opened(views.server(other_url)) as stored:
         by_three = World(stored, cluster.log, world.clock).bytes()
@@ -196,7 +197,6 @@ def test_a_worker_that_finds_a_million_messages_catches_up_in_bounded_memory(
     assert check_whole(cluster.log, cluster.views, 1) == BACKLOG
     record_property("messages_per_s", BACKLOG / took_s)
     record_property("peak_mb", peak_bytes / 1024**2)
-    print("backlog", took_s, BACKLOG / took_s, peak_bytes / 1024**2)
     assert peak_bytes < MEMORY_MAX_BYTES
 
 
