@@ -50,7 +50,7 @@ async def start(request: Request) -> Response:
     body = await request.body()
     try:
         asked = msgspec.json.decode(body or b"{}", type=Asked)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"The body is not as it should be: {error}") from None
     with _rebuilding(services(request)) as rebuilding:
         rebuilding.start(asked.exchange, asked.restart)
