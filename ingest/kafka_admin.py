@@ -33,6 +33,8 @@ from headrace.ingest.topics import TOPICS
 REQUEST_TIMEOUT_S = 5.0
 _READY_TIMEOUT_S = 5.0
 _RETRY_INTERVAL_S = 0.05
+_DOWN_S = 2.0
+"""How long a first answer is waited for while no broker takes a connection."""
 _BYTES_MAX = "max.message.bytes"
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ class KafkaAdmin:
         """Connects when it is first asked. Raises LogError for a property that librdkafka does not know."""
         self.settings = settings
         self.faults = Faults()
+        self._answered = False
         self.bytes_max = dict.fromkeys(TOPICS, MESSAGE_BYTES_MAX)
         self._client = make(AdminClient, settings, "open", settings.client(self.faults.note))
 
@@ -192,13 +195,18 @@ class KafkaAdmin:
 
     def _first(self, answer: Future[T]) -> T:
         """An answer for which the connection may have to be made; wrong credentials fail before the time is over."""
+        began_s = time.monotonic()
         while not wait([answer], timeout=_RETRY_INTERVAL_S).done:
             self._client.poll(0)
             refused = self.faults.refused()
             if refused is not None:
                 raise self._explained("open", refused)
+            if self.faults.down and not self._answered and time.monotonic() > began_s + _DOWN_S:
+                raise self._explained("open", KafkaError(KafkaError._ALL_BROKERS_DOWN))
         try:
-            return answer.result()
+            found = answer.result()
+            self._answered = True
+            return found
         except KafkaException as error:
             raise self._explained("open", error) from error
 
