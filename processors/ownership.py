@@ -67,7 +67,9 @@ class Ownership:
 
     def release(self, partitions: Collection[Partition]) -> None:
         """Let whoever claims them next have these. Raises ViewsUnavailable."""
-        self._write(partitions, f"free-{self.owner}")
+        with self._claiming:
+            self._claims += 1
+            self._write(partitions, f"free-{self.owner}.{self._claims}")
 
     def guard(self, partitions: Collection[Partition]) -> str:
         """A condition that makes the server refuse an insert unless this process owns all these partitions."""
@@ -77,11 +79,13 @@ class Ownership:
         return f"throwIf(({ours}) != {len(set(partitions))}, 'fenced') = 0"
 
     def _write(self, partitions: Collection[Partition], token: str) -> None:
+        """Once, though it may arrive twice: a claim that came late would make the owner of it who has lost it since."""
         wanted = ", ".join(f"('{p.topic}', {p.partition:d})" for p in sorted(partitions))
         self._views.command(
             "INSERT INTO owners SELECT w.1, w.2, {token:String},"
             f" (SELECT max(epoch) FROM owners WHERE {_where(partitions)}) + 1, toUnixTimestamp64Milli(now64(3))"
-            f" FROM (SELECT arrayJoin([{wanted}]) AS w)",
+            f" FROM (SELECT arrayJoin([{wanted}]) AS w)"
+            " WHERE (SELECT count() FROM owners WHERE owner = {token:String}) = 0",
             {"token": token},
         )
 

@@ -272,6 +272,8 @@ class Store:
             lost = self._ownership.lost(partitions)
         except ViewsUnavailable:
             return  # asked again after the next refusal
+        if not lost:
+            return
         logger.warning("another worker has %s now", ", ".join(f"{p.topic}/{p.partition}" for p in sorted(lost)))
         with self._changed:
             for partition in lost:
