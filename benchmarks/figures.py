@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ class Spread:
     high: float
 
     def __str__(self) -> str:
-        if self.low == self.high:
+        if self.low == self.high or math.isnan(self.median):
             return number(self.median)
         return f"{number(self.median)} ({number(self.low)}–{number(self.high)})"
 

@@ -42,14 +42,24 @@ def environ(folder: Path, **changes: str) -> dict[str, str]:
 class Server:
     """A server process. name: for tables. ready_s: from exec to the first 200 of /health."""
 
-    def __init__(self, name: str, command: Callable[[int, Path], Sequence[str]], folder: Path) -> None:
+    def __init__(
+        self, name: str, command: Callable[[int, Path], Sequence[str]], folder: Path, **variables: str
+    ) -> None:
+        """variables: of its environment."""
         self.name = name
+        self._variables = variables
         self.folder = folder
         self.port = 0
         self.ready_s = 0.0
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def pid(self) -> int:
+        """The id of its first process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -60,7 +70,7 @@ class Server:
         """Start it and wait until it is healthy. Raises RuntimeError with its output when it is not."""
         self.port = free_port()
         output = self.folder / "output.txt"
-        variables = environ(self.folder, MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+        variables = environ(self.folder, MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", **self._variables)
         started_s = time.monotonic()
         with output.open("ab") as file:
             self._process = subprocess.Popen(
@@ -130,9 +140,9 @@ class MemoryWatch:
             self.samples.append((time.monotonic() - started_s, *self._server.memory()))
 
 
-def headrace(folder: Path) -> Server:
-    """Ours, from this checkout's environment."""
-    return Server("Headrace", _headrace, folder)
+def headrace(folder: Path, **variables: str) -> Server:
+    """Ours, from this checkout's environment. variables: its settings, as HEADRACE_*."""
+    return Server("Headrace", _headrace, folder, **variables)
 
 
 def mlflow(folder: Path) -> Server:

@@ -1,4 +1,7 @@
-"""Runs the benchmarks: `python -m benchmarks.run [sdk|path|memory|server|crowd|all] [--json FILE] [--quick]`."""
+"""Runs the benchmarks: `python -m benchmarks.run [sdk|path|memory|server|crowd|scale|all] [--json FILE] [--quick]`.
+
+scale-workers, scale-rebuild, scale-visible, scale-memory and scale-consumers are the parts of scale, one by one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import crowd, machine, memory, path, sdk, server
+from benchmarks import crowd, machine, memory, path, scale, sdk, server
 from benchmarks.figures import Table
 
 Part = Callable[[Path, int, bool, Callable[[str], None]], Iterator[Table]]
@@ -22,6 +25,7 @@ PARTS: dict[str, Part] = {
     "memory": memory.run,
     "server": server.run,
     "crowd": crowd.run,
+    "scale": scale.run,
 }
 
 
@@ -30,11 +34,12 @@ def main() -> int:
     # So that servers and workers are stopped, and folders removed, also when this is ended from outside.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=[*PARTS, "all"], default="all")
+    parser.add_argument("part", nargs="?", choices=[*PARTS, *scale.PARTS, "all"], default="all")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
     parser.add_argument("--rounds", type=int, help="rounds of each measurement (default 3)")
     given = parser.parse_args()
+    parts_by_name = {**PARTS, **scale.PARTS}
     chosen = list(PARTS) if given.part == "all" else [given.part]
     rounds = given.rounds or (1 if given.quick else 3)
     report: dict[str, object] = {"machine": machine.describe(), "quick": given.quick, "rounds": rounds}
@@ -43,7 +48,7 @@ def main() -> int:
     for name in chosen:
         tables = parts.setdefault(name, [])
         with tempfile.TemporaryDirectory(prefix=f"headrace-bench-{name}-") as folder:
-            for table in PARTS[name](Path(folder), rounds, given.quick, _say):
+            for table in parts_by_name[name](Path(folder), rounds, given.quick, _say):
                 table.notes.append(f"Load average afterwards: {os.getloadavg()[0]:.1f}.")
                 print(table.markdown(), flush=True)
                 tables.append(table.plain())
