@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -80,7 +81,11 @@ SUMMARY_SCHEMA = pa.schema(
 )
 """Rows of the view `metric_summary`."""
 
-_NOTHING = pa.array([""], pa.string())
+
+@cache
+def no_text() -> pa.Array:
+    """The dictionary of a column that is empty throughout. Made late: pyarrow's first conversion imports pandas."""
+    return pa.array([""], pa.string())
 
 
 def merged(a: Summary, b: Summary) -> Summary:
@@ -266,7 +271,7 @@ def _with_dictionaries(table: pa.Table) -> pa.Table:
     for name in wire.OPTIONAL:
         if table.schema.get_field_index(name) < 0:
             codes = pa.array(np.zeros(table.num_rows, np.int32))
-            columns[name] = pa.DictionaryArray.from_arrays(codes, _NOTHING)
+            columns[name] = pa.DictionaryArray.from_arrays(codes, no_text())
         else:
             columns[name] = table.column(name).cast(pa.string()).dictionary_encode()
     return pa.table(columns)

@@ -34,9 +34,6 @@ POINTS_MAX = 200_000
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0
 
 
-_NOTHING = pa.array([""], pa.string())
-
-
 class Stopped(Exception):
     """The store was told to stop in the middle of its work; what is not stored is folded again at the next start."""
 
@@ -306,7 +303,7 @@ def _filled(rows: pa.Table) -> pa.Table:
         [
             name
             for name, column in zip(rows.column_names, rows.columns, strict=True)
-            if not (isinstance(column.type, pa.DictionaryType) and column.chunk(0).dictionary.equals(_NOTHING))
+            if not (isinstance(column.type, pa.DictionaryType) and column.chunk(0).dictionary.equals(metrics.no_text()))
         ]
     )
 
