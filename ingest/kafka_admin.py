@@ -104,8 +104,7 @@ class KafkaAdmin:
         deadline_s = time.monotonic() + _READY_TIMEOUT_S
         while True:
             described = self._described()
-            if len(described) == len(TOPICS):
-                self.ends(_counts(described))
+            if len(described) == len(TOPICS) and self._are_known(_counts(described)):
                 return
             if time.monotonic() > deadline_s:
                 raise LogUnavailable(
@@ -113,6 +112,17 @@ class KafkaAdmin:
                     f" {_READY_TIMEOUT_S:g} s. Look whether all brokers run, then run `headrace topics check`"
                 )
             time.sleep(_RETRY_INTERVAL_S)
+
+    def _are_known(self, counts: Mapping[str, int]) -> bool:
+        """Whether the brokers that lead them know the topics: one may hear of them later than who made them."""
+        try:
+            self.ends(counts)
+        except LogError as error:
+            cause = error.__cause__
+            if isinstance(cause, KafkaException) and kafka_error(cause).code() in UNKNOWN_TOPIC:
+                return False
+            raise
+        return True
 
     def found(self) -> list[Found]:
         """The topics as they are; those that do not exist are missing."""
