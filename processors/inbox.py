@@ -27,6 +27,7 @@ class Inbox:
         self._records = 0
         self._bytes = 0
         self._room_awaited = False
+        self._woken = False
 
     def put(self, records: Collection[Record]) -> bool:
         """Add records, each behind those of its partition; whether there is room for more. What is put is kept.
@@ -64,8 +65,9 @@ class Inbox:
         taken: list[Record] = []
         with self._changed:
             if not self._waiting:
-                self._changed.wait_for(lambda: self._waiting, timeout_s)
-                self._changed.wait_for(lambda: self._room_awaited, self._linger_s)
+                self._changed.wait_for(lambda: self._waiting or self._woken, timeout_s)
+                self._changed.wait_for(lambda: self._room_awaited or self._woken, self._linger_s)
+                self._woken = False
             if not self._waiting:
                 return taken
             partition, queue = self._waiting.popitem(last=False)
@@ -81,6 +83,12 @@ class Inbox:
         if room:
             self.on_room()
         return taken
+
+    def wake(self) -> None:
+        """Let the poll that waits, or else the next one, come back at once."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Nothing to let go of."""

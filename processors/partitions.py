@@ -113,6 +113,8 @@ class Partitions:
             waiting.cancel()
         for following in self._followings:
             following.end()
+        for share in self._shares:
+            share.inbox.wake()
         self._store.stop()
         for following in self._followings:
             following.join()
@@ -128,6 +130,7 @@ class Partitions:
             self._to_close |= gone
         for share in self._shares:
             share.inbox.drop(gone)
+            share.inbox.wake()
 
     def needed_from(self, partition: Partition) -> int:
         """The offset below which nothing need be put: it is folded, or being read from the log."""

@@ -102,6 +102,17 @@ def test_a_poll_that_waits_is_woken_by_a_put() -> None:
     assert offsets(taken) == [7]
 
 
+def test_a_poll_comes_back_when_it_is_woken_whether_before_it_began_or_after() -> None:
+    made = Inbox()
+    made.wake()
+    assert made.poll(10, 1000, 300) == []
+    polling = threading.Thread(target=made.poll, args=(10, 1000, 300))
+    polling.start()
+    made.wake()
+    polling.join(10)
+    assert not polling.is_alive()
+
+
 def test_what_comes_after_a_pause_gathers_for_a_moment() -> None:
     made = Inbox(linger_s=30)
     taken: list[Record] = []

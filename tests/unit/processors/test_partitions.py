@@ -208,7 +208,8 @@ def test_a_worker_that_ends_stores_and_commits_what_it_folded(
 def test_a_partition_that_goes_and_comes_back_is_taken_up_where_the_views_are(
     world: World, log: GroupLog, new_member: Callable[..., Member], same_as_one_engine: Callable[[], None]
 ) -> None:
-    here, there = new_member(ManualClock()), new_member(ManualClock())
+    clock = ManualClock()
+    here, there = new_member(clock), new_member(clock)
     here.assign()
     opened(here)
     write_history(world)
@@ -222,7 +223,7 @@ def test_a_partition_that_goes_and_comes_back_is_taken_up_where_the_views_are(
     there.unassign()
     here.assign()
     here.bring_all()
-    eventually(lambda: committed_all(log))
+    eventually(lambda: committed_all(log), lambda: clock.advance(1))
     same_as_one_engine()
 
 
