@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from tests.clickhouse_container import clickhouse_container, new_clickhouse_cont
 from tests.clickhouse_server import clickhouse, new_clickhouse  # noqa: F401
 from tests.kafka_broker import Broker, KafkaBroker, Missing
 from tests.missing import report
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # As in the background of a script. What the tests start must hear an interrupt all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
