@@ -49,13 +49,12 @@ def work(log_url: str, views_url: str, metrics_host: str = "", metrics_port: int
         stored = views.server(views_url)
         stored.check_schema()
         partitions = Partitions(log, stored)
-        exposition = Exposition(log, partitions, metrics_host, metrics_port)
-        asyncio.run(_run(log, partitions, exposition))
-    except WorkerEnded as error:
-        raise CannotStart(str(error)) from error
-    except OSError as error:
-        raise CannotStart(f"cannot listen on {metrics_host}:{metrics_port}: {error}") from error
-    except (LogError, views.ViewsUnavailable, views.WrongSchema, views.BadViewsUrl) as error:
+        try:
+            exposition = Exposition(log, partitions, metrics_host, metrics_port)
+        except OSError as error:
+            raise CannotStart(f"cannot listen on {metrics_host}:{metrics_port}: {error}") from error
+        is_stuck = asyncio.run(_run(log, partitions, exposition))
+    except (LogError, views.ViewsUnavailable, views.WrongSchema, views.BadViewsUrl, WorkerEnded) as error:
         raise CannotStart(str(error)) from error
     finally:
         if exposition is not None:
@@ -64,6 +63,10 @@ def work(log_url: str, views_url: str, metrics_host: str = "", metrics_port: int
             stored.close()
         if log is not None:
             log.close()
+    if is_stuck:
+        # Its threads wait for brokers that do not answer. All that was folded is stored: nothing waits for them.
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _silence_clients() -> None:
@@ -71,9 +74,17 @@ def _silence_clients() -> None:
     the worker waits for, and why it ended."""
     for name in ("faust", "mode", "aiokafka", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    told = threading.excepthook
+
+    def tell_of_ours(failed: threading.ExceptHookArgs) -> None:
+        if failed.thread is not None and failed.thread.name.startswith("headrace"):
+            told(failed)
+
+    threading.excepthook = tell_of_ours
 
 
-async def _run(log: KafkaLog, partitions: Partitions, exposition: Exposition) -> None:
+async def _run(log: KafkaLog, partitions: Partitions, exposition: Exposition) -> bool:
+    """Work; whether threads are left that will not end by themselves."""
     stopping = asyncio.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -82,6 +93,7 @@ async def _run(log: KafkaLog, partitions: Partitions, exposition: Exposition) ->
     at = f", metrics on {exposition.url}" if exposition.url else ""
     print(f"Headrace worker {os.getpid()} folds {log.settings.name}{at}", flush=True)
     await worker.run(stopping)
+    return worker.is_stuck
 
 
 def main(arguments: list[str] | None = None) -> int:

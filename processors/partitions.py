@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from headrace.ingest.clock import Clock, SystemClock
-from headrace.ingest.log import Log, LogUnavailable, Partition, Record
+from headrace.ingest.log import Log, LogError, LogUnavailable, Partition, Record
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors import checkpoint
 from headrace.processors.counters import Counters
@@ -34,6 +34,7 @@ logger = logging.getLogger("headrace.worker")
 
 TOPICS = (REGISTRY, RUNS, METRICS)
 LINGER_S = 0.02
+JOIN_S = 1.0
 FENCED_PAUSE_S = 3.0
 """How long after another took a partition over it is left alone: time for the group to tell who is right."""
 CHECK_INTERVAL_S = 2.0
@@ -117,7 +118,8 @@ class Partitions:
             share.inbox.wake()
         self._store.stop()
         for following in self._followings:
-            following.join()
+            # One that asks a log which does not answer ends later, with nothing to store.
+            following.join(JOIN_S)
 
     def assign(self, partitions: Collection[Partition]) -> None:
         """These, and no others, are ours from now on. What was ours before and still is goes on without a break."""
@@ -203,16 +205,24 @@ class Partitions:
 
     def _open_all(self, partitions: Collection[Partition]) -> None:
         """Take partitions over and fold them to the end of the log. Raises ViewsUnavailable, LogError."""
-        ends = self._log.end()
         try:
             self.ownership.claim(partitions)
             at = checkpoint.read(self._views)
             opened = {partition: self._opened(partition, at) for partition in sorted(partitions)}
         except (Held, Fenced) as error:
             raise ViewsUnavailable(str(error)) from error
+        # The registry is folded again from its start; its events are in the views up to there all the same.
+        at_views = {p: at.events.get(p, 0) if p.topic == REGISTRY else one.next for p, one in opened.items()}
+        ends = self._log.end()
+        for partition, viewed in at_views.items():
+            if viewed > ends.get(partition, 0):
+                raise LogError(
+                    f"the views of {partition.topic}/{partition.partition} are ahead of the log: they are at {viewed},"
+                    f" and the log ends at {ends.get(partition, 0)}. The topic was made anew, or a broker lost what it"
+                    " had acknowledged; run `headrace rebuild`"
+                )
         for partition, one in opened.items():
-            # The registry is folded again from its start; its events are in the views up to here all the same.
-            viewed = max(one.next, at.events.get(partition, 0) if partition.topic == REGISTRY else 0)
+            viewed = at_views[partition]
             self._store.viewed.reset({partition: viewed})
             self._store.on_stored({partition: viewed})
             self._open[partition] = one

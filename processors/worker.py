@@ -20,7 +20,8 @@ logger = logging.getLogger("headrace.worker")
 
 COMMIT_INTERVAL_S = 0.05
 LAST_COMMIT_S = 2.0
-STOP_S = 10.0
+STOP_S = 3.0
+"""How long brokers may take to let go of a worker that has stored everything and ends."""
 SESSION_TIMEOUT_S = 10.0
 """How long a worker that died keeps its partitions from the others."""
 HEARTBEAT_INTERVAL_S = 3.0
@@ -35,7 +36,10 @@ class WorkerEnded(Exception):
 
 
 class Worker:
-    """One member of the consumer group. run() on an event loop."""
+    """One member of the consumer group. run() on an event loop.
+
+    is_stuck: whether Faust had not let go of the brokers when run() came back, and keeps threads.
+    """
 
     def __init__(self, settings: KafkaSettings, partitions: Partitions) -> None:
         """Raises LogError for security settings that Faust has no counterpart of."""
@@ -48,6 +52,7 @@ class Worker:
         self._committed: dict[Partition, int] = {}
         self._moved = asyncio.Event()
         self._sought: dict[Partition, int] = {}
+        self.is_stuck = False
         self.app = faust.App(
             settings.group,
             broker=[f"kafka://{host}" for host in settings.bootstrap.split(",")],
@@ -120,6 +125,7 @@ class Worker:
             await asyncio.wait_for(self._commit_once(), LAST_COMMIT_S)
         ending = asyncio.ensure_future(self.app.stop())
         await asyncio.wait({ending}, timeout=STOP_S)
+        self.is_stuck = not ending.done()
 
     async def _take(self, stream: Any) -> AsyncIterator[None]:
         async for event in stream.events():

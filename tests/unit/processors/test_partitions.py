@@ -306,6 +306,26 @@ def test_however_partitions_wander_between_workers_the_views_are_those_of_one_en
     same_as_one_engine()
 
 
+def test_views_that_are_ahead_of_the_log_are_said_to_be_and_hide_nothing_that_comes(
+    world: World, log: GroupLog, new_member: Callable[..., Member], shared: Callable[[], Views]
+) -> None:
+    """A topic was made anew, or a broker lost what it had acknowledged: offsets that the views hold come again."""
+    write_history(world)
+    first = new_member()
+    first.assign()
+    eventually(lambda: committed_all(log))
+    first.stop()
+    shorter = GroupLog(world.clock, {RUNS: 3, METRICS: 2})
+    member = Member(shorter, shared())
+    member.assign()
+    try:
+        eventually(lambda: "are ahead of the log" in (member.partitions.fault or ""))
+        assert "`headrace rebuild`" in (member.partitions.fault or "")
+        assert not member.viewed()
+    finally:
+        member.stop(0)
+
+
 # --- what cannot be folded --------------------------------------------------------------------------------------------
 
 
