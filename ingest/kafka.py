@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from headrace.ingest.appends import Appends
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.kafka_admin import KafkaAdmin
 from headrace.ingest.kafka_errors import too_long
@@ -55,8 +55,7 @@ class KafkaLog:
         self._read_lock = threading.Lock()
         self._reader: KafkaReader | None = None
         self._closed = False
-        self._appended = threading.Condition()
-        self._appends = 0
+        self._appends = Appends(_TAIL_INTERVAL_S)
         self._counts = self._admin.usable(check_settings)
         # Made now, so that the first append does not wait for the id that an idempotent producer needs.
         self._producer = KafkaProducer(
@@ -103,9 +102,7 @@ class KafkaLog:
             places = self._producer.append([message for _, message in messages])
         except NotConfirmed as error:
             raise LogUnavailable(self._why_not(error)) from error
-        with self._appended:
-            self._appends += 1
-            self._appended.notify_all()
+        self._appends.tell()
         if any(place.offset < 0 for place in places):
             places = self._bounded(messages, places)
         return [Position(topic, *place) for (topic, _), place in zip(messages, places, strict=True)]
@@ -160,17 +157,7 @@ class KafkaLog:
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
         """As the protocol says. Appends of this process wake it at once; those of others are seen within 20 ms."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            appends = self._appends
-            if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
-                return True
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            with self._appended:
-                if self._appends == appends:
-                    self._appended.wait(min(left, _TAIL_INTERVAL_S))
+        return self._appends.wait(self.end, beyond, timeout_s)
 
     def follow(self, offsets: Offsets, prefetch_bytes: int = PREFETCH_BYTES) -> KafkaFollower:
         """As the protocol says. prefetch_bytes: about how much may wait in memory to be polled."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from headrace.ingest.appends import Appends
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.codec import Malformed, decode_envelope, encode_attributes, unreadable
 from headrace.ingest.envelope import Envelope
@@ -39,8 +40,7 @@ class SqliteLog:
         self._tail_lock = threading.Lock()
         self._tail_version = -1
         self._tail_end: dict[Partition, int] = {}
-        self._appended = threading.Condition()
-        self._appends = 0
+        self._appends = Appends(_TAIL_INTERVAL_S)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._connect()
@@ -131,9 +131,7 @@ class SqliteLog:
                     raise
             except sqlite3.Error as error:
                 raise LogUnavailable(f"cannot append to the log {self._path}: {error}") from error
-        with self._appended:
-            self._appends += 1
-            self._appended.notify_all()
+        self._appends.tell()
         return [position for position in positions if position is not None]
 
     def read(self, partition: Partition, offset: int, records_max: int, bytes_max: int) -> list[Record]:
@@ -185,17 +183,7 @@ class SqliteLog:
 
     def wait(self, beyond: Offsets, timeout_s: float) -> bool:
         """As the protocol says. Appends of this process wake it at once; those of others are seen within 50 ms."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            appends = self._appends
-            if any(offset > beyond.get(partition, 0) for partition, offset in self.end().items()):
-                return True
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            with self._appended:
-                if self._appends == appends:
-                    self._appended.wait(min(left, _TAIL_INTERVAL_S))
+        return self._appends.wait(self.end, beyond, timeout_s)
 
     def follow(self, offsets: Offsets) -> PollingFollower:
         return PollingFollower(self, offsets)
