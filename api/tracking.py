@@ -22,7 +22,7 @@ from headrace.ingest.log import Position
 from headrace.ingest.names import run_name
 from headrace.ingest.partitioning import partition_of
 from headrace.ingest.points import OPTIONAL, REQUIRED, encode
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED, METRICS, REGISTRY, RUNS
 from headrace.processors.entities import Entities
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import REFUSED, REJECTED
@@ -51,7 +51,7 @@ class Tracking:
     async def caught_up(self) -> None:
         """Wait until the views hold all that was in the log when this was called. Raises TEMPORARILY_UNAVAILABLE."""
         ends = await self._ends.now()
-        await self._wait(self._engine.stored({p: x for p, x in ends.items() if p.topic in (RUNS, METRICS, REGISTRY)}))
+        await self._wait(self._engine.stored({p: x for p, x in ends.items() if p.topic in FOLDED}))
 
     async def folded(self, *topics: str, run_ids: Sequence[str] = ()) -> None:
         """Wait until all events of these topics that were in the log when this was called have been folded.

@@ -18,7 +18,7 @@ import psutil
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 from headrace.ingest.kafka import KafkaLog
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED, METRICS
 from headrace.processors import views
 from headrace.processors.views_url import parse_views_url
 
@@ -131,7 +131,7 @@ class Pipeline:
         before = self.cpu_s()
         begun = self._at(METRICS)
         act()
-        ends = {p: end for p, end in self.log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)}
+        ends = {p: end for p, end in self.log.end().items() if p.topic in FOLDED}
         first_s, first = 0.0, 0
         while True:
             at = self.log.committed()

@@ -8,6 +8,8 @@ RUNS = "runs"
 METRICS = "metrics"
 REGISTRY = "registry"
 DEAD_LETTERS = "dead_letters"
+FOLDED = (REGISTRY, RUNS, METRICS)
+"""The topics that are folded into views."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Follower, Log, Partition, Record
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED, METRICS, REGISTRY
 from headrace.processors import checkpoint
 from headrace.processors.dead_letters import DeadLetters
 from headrace.processors.entities import Entities
@@ -59,7 +59,7 @@ class Engine(Entities):
         self._heard: list[Callable[[set[str]], None]] = []
         self._exchanging = threading.Lock()
         self._stopped = threading.Event()
-        partitions = [p for p in log.partitions() if p.topic in (RUNS, METRICS, REGISTRY)]
+        partitions = [p for p in log.partitions() if p.topic in FOLDED]
         start = dict.fromkeys(partitions, 0)
         super().__init__(log, Watermark(start), Watermark(start))
         self._open(start, Registry())
@@ -133,13 +133,15 @@ class Engine(Entities):
 
     def _settle(self) -> None:
         """Stop to fold, and let the store store all that was folded."""
-        waited_s = -time.monotonic()
-        for following in (self._following, self._metrics_following):
+        deadline_s = time.monotonic() + SETTLE_S
+        followings = (self._following, self._metrics_following)
+        for following in followings:
             following.end()
-        settled = all(following.join(SETTLE_S) for following in (self._following, self._metrics_following))
         try:
-            waited_s += time.monotonic()
-            self.stored(self.folded.offsets()).result(max(0.0, SETTLE_S - waited_s) if settled else 0.0)
+            for following in followings:
+                if not following.join(max(0.0, deadline_s - time.monotonic())):
+                    raise TimeoutError
+            self.stored(self.folded.offsets()).result(max(0.0, deadline_s - time.monotonic()))
         except TimeoutError:
             raise ViewsUnavailable(f"the views do not take what was folded: {self.fault or 'they are slow'}") from None
 
@@ -213,6 +215,18 @@ class Engine(Entities):
     def _gather(self) -> None:
         self._letters.flush()
         self.folded.wanted.wait(METRICS_LINGER_S)
+
+
+def fold_to_end(log: Log, views: Views, timeout_s: float, ownership: Ownership | None = None) -> None:
+    """Bring views to the end of a log that does not grow, and stop. Raises ViewsUnavailable when it takes longer."""
+    engine = Engine(log, views, ownership=ownership)
+    engine.start()
+    try:
+        engine.stored().result(timeout_s)
+    except TimeoutError:
+        raise ViewsUnavailable(f"the views did not reach the log's end in {timeout_s:g} s: {engine.fault}") from None
+    finally:
+        engine.stop(0)
 
 
 def beating(views: Views) -> dict[str, tuple[int, float]]:

@@ -74,8 +74,7 @@ class Ownership:
     def guard(self, partitions: Collection[Partition]) -> str:
         """A condition that makes the server refuse an insert unless this process owns all these partitions."""
         held = ", ".join(f"('{p.topic}', {p.partition:d}, '{self._tokens[p]}')" for p in sorted(partitions))
-        holders = f"SELECT topic, partition, {_HOLDER} FROM owners WHERE {_where(partitions)} GROUP BY topic, partition"
-        ours = f"SELECT count() FROM ({holders}) WHERE (topic, partition, holder) IN ({held})"
+        ours = f"SELECT count() FROM ({_holders(partitions)}) WHERE (topic, partition, holder) IN ({held})"
         return f"throwIf(({ours}) != {len(set(partitions))}, 'fenced') = 0"
 
     def _write(self, partitions: Collection[Partition], token: str) -> None:
@@ -95,8 +94,8 @@ class Ownership:
 
     def lost(self, partitions: Collection[Partition]) -> set[Partition]:
         """Those of these that another process, or nobody, owns. Raises ViewsUnavailable."""
-        sql = f"SELECT topic, partition, {_HOLDER} FROM owners WHERE {_where(partitions)} GROUP BY topic, partition"
-        holders = {Partition(topic, number): holder for topic, number, holder in self._views.rows(sql)}
+        found = self._views.rows(_holders(partitions))
+        holders = {Partition(topic, number): holder for topic, number, holder in found}
         return {p for p in partitions if holders.get(p) != self._tokens.get(p)}
 
     def _settle(self, where: str) -> None:
@@ -121,6 +120,11 @@ class Ownership:
 
 
 _HOLDER = "argMax(owner, (epoch, owner)) AS holder"
+
+
+def _holders(partitions: Collection[Partition]) -> str:
+    """SQL that tells who holds these: topic, partition, holder."""
+    return f"SELECT topic, partition, {_HOLDER} FROM owners WHERE {_where(partitions)} GROUP BY topic, partition"
 
 
 def _where(partitions: Collection[Partition]) -> str:

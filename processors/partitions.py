@@ -32,7 +32,6 @@ from headrace.processors.watermark import Watermark
 
 logger = logging.getLogger("headrace.worker")
 
-TOPICS = (REGISTRY, RUNS, METRICS)
 LINGER_S = 0.02
 JOIN_S = 1.0
 FENCED_PAUSE_S = 3.0

@@ -13,7 +13,7 @@ from headrace.ingest.moments import Moment
 from headrace.ingest.opening import open_log
 from headrace.ingest.past import PAST_FILE
 from headrace.processors.bounded import BoundedLog
-from headrace.processors.engine import Engine
+from headrace.processors.engine import fold_to_end
 from headrace.processors.views import ViewsUnavailable, embedded
 
 FOLD_S = 3600.0
@@ -46,18 +46,10 @@ def build_past(uri: str, moment: Moment, into: Path, tell: Callable[[str, int, i
         mark.write_text(json.dumps({"until": until, "log": uri.split("?", 1)[0], "time_ms": moment.time_ms}))
         with closing(open_log(str(into))) as target:
             records = copy(source, target, ends, copied).sum().total
+            tell("folding the views", records, records)
             try:
-                views = embedded(into / "views")
-                engine = Engine(BoundedLog(target, target.end()), views)
+                with closing(embedded(into / "views")) as views:
+                    fold_to_end(BoundedLog(target, target.end()), views, FOLD_S)
             except ViewsUnavailable as error:
                 raise PastFailed(f"the views of {into} cannot be made: {error}") from error
-            engine.start()
-            try:
-                tell("folding the views", records, records)
-                engine.stored().result(FOLD_S)
-            except TimeoutError:
-                raise PastFailed(f"the views of {into} were not folded in {FOLD_S:g} s: {engine.fault}") from None
-            finally:
-                engine.stop(0)
-                views.close()
     return {"folder": str(into), "records": records, "until": until}

@@ -7,23 +7,19 @@ rebuild stands, its views tell: one that was stopped or killed goes on, also in 
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from headrace.ingest.clock import Clock
 from headrace.ingest.log import Log, Offsets, Partition
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED
 from headrace.processors.bounded import BoundedLog
 from headrace.processors.comparing import APPENDED, TABLES, Held, held
 from headrace.processors.engine import Engine
 from headrace.processors.ownership import Ownership
 from headrace.processors.views import Views
-
-logger = logging.getLogger("headrace.rebuild")
 
 EXCHANGED = ("metrics", "metric_summary", "events", "runs")
 """In this order: a table that says how far its partner has to come goes first, so that a crash in between leaves what a
@@ -96,10 +92,9 @@ StandStill = Callable[[Callable[[Mapping[Partition, int]], None]], None]
 class Rebuild:
     """One rebuild of some views. run() on one thread; stop and progress from any."""
 
-    def __init__(self, log: Log, live: Views, clock: Clock | None = None) -> None:
+    def __init__(self, log: Log, live: Views) -> None:
         self._log = log
         self._live = live
-        self._clock = clock
         self._stopping = threading.Event()
         self._started_s = time.monotonic()
         self._phase = "folding"
@@ -194,7 +189,7 @@ class Rebuild:
     ) -> Result:
         bounded = BoundedLog(self._log, {})
         ownership = Ownership(beside) if beside.shared else None
-        self._engine = engine = Engine(bounded, beside, self._clock, ownership, POINTS_MAX)
+        self._engine = engine = Engine(bounded, beside, ownership=ownership, points_max=POINTS_MAX)
         engine.start()
         result = Result()
         try:
@@ -224,7 +219,7 @@ class Rebuild:
 
     def _reach(self, bounded: BoundedLog, engine: Engine, offsets: Offsets) -> Offsets:
         """Fold up to these offsets, and store it."""
-        goal = {p: offset for p, offset in offsets.items() if p.topic in (RUNS, METRICS, REGISTRY)}
+        goal = {p: offset for p, offset in offsets.items() if p.topic in FOLDED}
         self._goal = goal
         bounded.move(goal)
         # Who waits makes the store hurry, and small inserts of it.
@@ -309,4 +304,4 @@ def _is_done(future: Future[None], timeout_s: float) -> bool:
 
 
 def _behind(at: Offsets, goal: Offsets) -> int:
-    return sum(max(0, offset - at.get(p, 0)) for p, offset in goal.items() if p.topic in (RUNS, METRICS, REGISTRY))
+    return sum(max(0, offset - at.get(p, 0)) for p, offset in goal.items() if p.topic in FOLDED)

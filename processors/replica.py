@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import Protocol, runtime_checkable
 
 from headrace.ingest.log import Log, LogError, Partition, Record
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED, METRICS, RUNS
 from headrace.processors import checkpoint
 from headrace.processors.dead_letters import Silent
 from headrace.processors.engine import beating
@@ -55,7 +55,7 @@ class Replica(Entities):
     def __init__(self, log: GroupLog, views: Views) -> None:
         """Reads where the views stand; start() begins to follow. While the views are down all runs are folded from the
         log, which takes longer. Raises LogUnavailable."""
-        partitions = [p for p in log.partitions() if p.topic in (RUNS, METRICS, REGISTRY)]
+        partitions = [p for p in log.partitions() if p.topic in FOLDED]
         try:
             # A state that is not in memory is read from the views, so the runs before their position need no folding.
             at, states, beats = checkpoint.read(views).runs, RunStates(views), beating(views)

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from functools import partial
 
 from headrace.ingest.log import Log, Partition
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED, REGISTRY
 from headrace.processors import checkpoint
 from headrace.processors.bounded import BoundedLog
-from headrace.processors.engine import Engine
+from headrace.processors.engine import fold_to_end
 from headrace.processors.ownership import HOLD_PREFIX, HOLD_S, Held, Ownership
 from headrace.processors.rebuild import Rebuild, Result
 from headrace.processors.views import Fenced, Views, ViewsUnavailable, WrongSchema
@@ -28,7 +28,7 @@ def live_at(log: Log, live: Views) -> dict[Partition, int]:
     """Offsets below which the views hold everything, as they say themselves."""
     at = checkpoint.read(live)
     registry = {p: offset for p, offset in at.events.items() if p.topic == REGISTRY}
-    return {p: 0 for p in log.partitions() if p.topic in (RUNS, METRICS, REGISTRY)} | registry | at.runs | at.metrics
+    return {p: 0 for p in log.partitions() if p.topic in FOLDED} | registry | at.runs | at.metrics
 
 
 def _stand_still(log: Log, live: Views, act: Callable[[Mapping[Partition, int]], None], *, fold: bool) -> None:
@@ -39,7 +39,7 @@ def _stand_still(log: Log, live: Views, act: Callable[[Mapping[Partition, int]],
     end = _log_end(log, live)
     with _held(live, end) as ownership:
         if fold:
-            _bring(log, live, end, ownership)
+            fold_to_end(BoundedLog(log, end, appends=True), live, REACH_S, ownership)
         act(end)
 
 
@@ -72,18 +72,7 @@ class ByHold:
 
 def _log_end(log: Log, _: Views) -> dict[Partition, int]:
     """The end of the partitions that are folded."""
-    return {p: offset for p, offset in log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)}
-
-
-def _bring(log: Log, live: Views, end: Mapping[Partition, int], ownership: Ownership | None) -> None:
-    engine = Engine(BoundedLog(log, end, appends=True), live, ownership=ownership)
-    engine.start()
-    try:
-        engine.stored(end).result(REACH_S)
-    except TimeoutError:
-        raise ViewsUnavailable(f"the views did not reach the log's end in {REACH_S:g} s: {engine.fault}") from None
-    finally:
-        engine.stop(0)
+    return {p: offset for p, offset in log.end().items() if p.topic in FOLDED}
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from faust.types import TP, Message
 from headrace.ingest.kafka_headers import record_of
 from headrace.ingest.kafka_settings import KafkaSettings
 from headrace.ingest.log import LogError, Partition, Position
-from headrace.processors.partitions import TOPICS, Partitions
+from headrace.ingest.topics import FOLDED
+from headrace.processors.partitions import Partitions
 
 logger = logging.getLogger("headrace.worker")
 
@@ -44,7 +45,7 @@ class Worker:
     def __init__(self, settings: KafkaSettings, partitions: Partitions) -> None:
         """Raises LogError for security settings that Faust has no counterpart of."""
         self._partitions = partitions
-        self._names = {settings.topic(topic): topic for topic in TOPICS}
+        self._names = {settings.topic(topic): topic for topic in FOLDED}
         self._topics = {topic: name for name, topic in self._names.items()}
         self._room = asyncio.Event()
         self._viewed: dict[Partition, int] = {}

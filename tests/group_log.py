@@ -9,7 +9,8 @@ from typing import Any
 from headrace.ingest.clock import Clock
 from headrace.ingest.log import Partition
 from headrace.ingest.memory import MemoryLog
-from headrace.processors.partitions import TOPICS, Partitions
+from headrace.ingest.topics import FOLDED
+from headrace.processors.partitions import Partitions
 from headrace.processors.views import Views
 
 BATCH = 7
@@ -37,7 +38,7 @@ class GroupLog(MemoryLog):
 
     def folded(self) -> list[Partition]:
         """The partitions that are folded into views."""
-        return [p for p in self.partitions() if p.topic in TOPICS]
+        return [p for p in self.partitions() if p.topic in FOLDED]
 
 
 class Member:

@@ -19,8 +19,9 @@ from headrace.ingest.kafka import KafkaLog
 from headrace.ingest.kafka_headers import record_of
 from headrace.ingest.kafka_settings import KafkaSettings
 from headrace.ingest.log import Partition, Position, Record
+from headrace.ingest.topics import FOLDED
 from headrace.processors import views
-from headrace.processors.partitions import TOPICS, Partitions
+from headrace.processors.partitions import Partitions
 from headrace.processors.without_pandas import refuse_pandas
 
 MESSAGES_MAX = 1_000
@@ -33,7 +34,7 @@ class ConfluentWorker:
 
     def __init__(self, settings: KafkaSettings, partitions: Partitions) -> None:
         self._partitions = partitions
-        self._names = {settings.topic(topic): topic for topic in TOPICS}
+        self._names = {settings.topic(topic): topic for topic in FOLDED}
         self._topics = {topic: name for name, topic in self._names.items()}
         self._room = threading.Event()
         self._stored: dict[Partition, int] = {}

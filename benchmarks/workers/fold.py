@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace.ingest.log import LogError
 from headrace.ingest.opening import open_log
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED
 from headrace.processors.engine import Engine
 from headrace.processors.views import embedded
 from headrace.processors.without_pandas import refuse_pandas
@@ -32,7 +32,7 @@ def main() -> None:
     log = open_log(job["log"])
     views = embedded(Path(job["views"]))
     engine = Engine(log, views)
-    ends = {p: end for p, end in log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)}
+    ends = {p: end for p, end in log.end().items() if p.topic in FOLDED}
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.readline()
     started_s, used_s = time.monotonic(), time.process_time()

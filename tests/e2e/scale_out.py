@@ -21,7 +21,7 @@ from headrace.ingest.kafka_admin import KafkaAdmin
 from headrace.ingest.kafka_settings import parse
 from headrace.ingest.kafka_topics import Wanted, settings_of
 from headrace.ingest.log import LogUnavailable, Partition
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS, TOPICS
+from headrace.ingest.topics import FOLDED, METRICS, RUNS, TOPICS
 from headrace.processors import views
 from headrace.processors.views import Views
 from headrace.processors.views_url import parse_views_url
@@ -163,7 +163,7 @@ class Cluster:
     def behind(self, ends: Mapping[Partition, int] | None = None) -> dict[Partition, tuple[int, int]]:
         """Partitions whose views are not at these ends, the log's if none are given: where they are, and the end."""
         committed = self.log.committed()
-        ends = {p: end for p, end in (ends or self.log.end()).items() if p.topic in (RUNS, METRICS, REGISTRY)}
+        ends = {p: end for p, end in (ends or self.log.end()).items() if p.topic in FOLDED}
         return {p: (committed.get(p, 0), end) for p, end in ends.items() if committed.get(p, 0) < end}
 
     def catch_up(self, timeout_s: float = 60.0) -> None:

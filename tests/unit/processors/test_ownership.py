@@ -11,35 +11,15 @@ import pyarrow as pa
 import pytest
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import Partition, Position, Record
-from headrace.processors import views
 from headrace.processors.entity_fold import EntityBatch
 from headrace.processors.outcome import APPLIED, Outcome
 from headrace.processors.ownership import HOLD_PREFIX, Held, Ownership
 from headrace.processors.runs import RunState
 from headrace.processors.store import Store
 from headrace.processors.views import Fenced, Views
-from headrace.processors.views_url import parse_views_url
 from headrace.processors.watermark import Watermark
 
-from tests.clickhouse_server import ClickHouse
-
 ONE, TWO = Partition("runs", 1), Partition("runs", 2)
-
-
-@pytest.fixture
-def shared(clickhouse: ClickHouse) -> Iterator[Callable[[], Views]]:
-    """Opens the views of one new database, again and again, as processes do."""
-    url = clickhouse.url()
-    views.create(parse_views_url(url))
-    opened: list[Views] = []
-
-    def opens() -> Views:
-        opened.append(views.server(url))
-        return opened[-1]
-
-    yield opens
-    for one in opened:
-        one.close()
 
 
 def rows(partition: Partition, offset: int = 0) -> pa.Table:

@@ -11,33 +11,15 @@ from headrace.ingest import events as e
 from headrace.ingest.clock import ManualClock
 from headrace.ingest.log import Partition
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
-from headrace.processors import partitions, views
+from headrace.processors import partitions
 from headrace.processors.ownership import Ownership
 from headrace.processors.views import Views
-from headrace.processors.views_url import parse_views_url
 
-from tests.clickhouse_server import ClickHouse
 from tests.group_log import GroupLog, Member, ends
 from tests.world import World
 
 RUNS_OF_HISTORY = ("r1", "r2", "r3", "r4")
 PATIENCE_S = 30.0
-
-
-@pytest.fixture
-def shared(clickhouse: ClickHouse) -> Iterator[Callable[[], Views]]:
-    """Opens the views of one new database, again and again, as processes do."""
-    url = clickhouse.url()
-    views.create(parse_views_url(url))
-    opened: list[Views] = []
-
-    def opens() -> Views:
-        opened.append(views.server(url))
-        return opened[-1]
-
-    yield opens
-    for one in opened:
-        one.close()
 
 
 @pytest.fixture

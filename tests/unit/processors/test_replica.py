@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from headrace.ingest import events as e
 from headrace.ingest.log import Partition
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.ingest.topics import FOLDED, METRICS, REGISTRY, RUNS
 from headrace.processors import states
 from headrace.processors.outcome import APPLIED, REFUSED
 from headrace.processors.replica import Replica
@@ -44,7 +44,7 @@ def following(world: World, log: GroupLog, views: Any = None) -> Iterator[Replic
 def store(world: World, log: GroupLog) -> None:
     """What workers do: fold all there is into the views, and commit."""
     world.settle()
-    log.commit({p: offset for p, offset in log.end().items() if p.topic in (RUNS, METRICS, REGISTRY)})
+    log.commit({p: offset for p, offset in log.end().items() if p.topic in FOLDED})
 
 
 def folded(world: World, replica: Replica) -> None:
