@@ -6,18 +6,17 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from headrace.api import memory_search, search
+from headrace.api import search
 from headrace.api.errors import invalid, missing
-from headrace.api.filter import Expression, Order, parse, parse_order_by
+from headrace.api.filter import parse, parse_order_by
+from headrace.api.finding import RunQuery, find
 from headrace.api.mlflow import entities, validate
 from headrace.api.mlflow.experiments import check_view
 from headrace.api.mlflow.wire import Body, Tag, add, page_start, present, required
 from headrace.api.services import Services
 from headrace.ingest import events, limits
 from headrace.ingest.points import OPTIONAL
-from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors.runs import DELETED
-from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["runs"])
 PAGE_MAX = 50_000
@@ -220,43 +219,13 @@ async def search_runs(s: Services, asked: SearchRuns) -> dict[str, Any]:
     start = page_start(asked.page_token)
     if not asked.experiment_ids:
         return {}
-    ids = await _found(s, asked, view, expression, order, start)
+    query = RunQuery(asked.experiment_ids, view, expression, order)
+    ids = await find(s, query, asked.max_results + 1, start)
     page = await s.tracking.runs(ids[: asked.max_results])
     return present(
         runs=[s.documents.of(*run) for run in page],
         next_page_token=search.encode_page_token(start + asked.max_results) if len(ids) > asked.max_results else None,
     )
-
-
-async def _found(
-    s: Services, asked: SearchRuns, view: search.View, expression: Expression | None, order: list[Order], start: int
-) -> list[str]:
-    """The ids of the runs that match, and one more than a page where there is one."""
-    deleted = s.engine.registry.deleted_ids()
-    await s.tracking.folded(RUNS, METRICS, REGISTRY)
-    if s.engine.all_in_memory():
-        found = memory_search.find(
-            s.engine.runs_of(asked.experiment_ids),
-            s.engine.metrics_in_memory,
-            deleted_experiment_ids=deleted,
-            view=view,
-            expression=expression,
-            order=order,
-            limit=asked.max_results + 1,
-            offset=start,
-        )
-        return [state.run_id for state in found]
-    await s.tracking.caught_up()
-    query = search.runs_query(
-        experiment_ids=asked.experiment_ids,
-        deleted_experiment_ids=deleted,
-        view=view,
-        expression=expression,
-        order=order,
-        limit=asked.max_results + 1,
-        offset=start,
-    )
-    return [row[0] for row in await run_in_threadpool(s.views.rows, query.sql, query.parameters)]
 
 
 def _tags(tags: list[Tag]) -> dict[str, str]:
