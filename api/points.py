@@ -1,0 +1,103 @@
+"""Where the points of runs come from: the one place that knows of resent, inherited and later points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from headrace.ingest.log import Partition
+from headrace.ingest.topics import METRICS
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A moment of the log. ends: of each partition, the offset of the first record that is not in it.
+
+    A partition that is missing had nothing in it yet. time_ms: the moment as a time, where it was given as one.
+    """
+
+    ends: Mapping[Partition, int]
+    time_ms: int | None = None
+
+    def holds(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether a record was in the log at this moment."""
+        return offset < self.ends.get(Partition(topic, partition), 0)
+
+    def offsets(self, topic: str) -> list[int]:
+        """The ends of a topic's partitions, by their number."""
+        ends = {p.partition: end for p, end in self.ends.items() if p.topic == topic}
+        return [ends.get(number, 0) for number in range(max(ends, default=-1) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A run has the points of another one, up to and with a step, as its own."""
+
+    run_id: str
+    source_run_id: str
+    step_max: int
+
+
+_COLUMNS = "key, step, timestamp_ms, value"
+
+
+@dataclass(frozen=True)
+class Points:
+    """A subquery for the points of runs, in no order: run_id, key, step, timestamp_ms, value.
+
+    What a REST client sent twice is one point. keys: none for all. cut: leaves out what was logged later; None for all.
+    links: what the runs inherit, whole chains of it, each a link of its own.
+    """
+
+    run_ids: Sequence[str]
+    keys: Sequence[str] = ()
+    cut: Cut | None = None
+    links: Sequence[Link] = ()
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """What the subquery's {name:Type} parameters hold; their names begin with `points_`."""
+        found: dict[str, Any] = {"points_runs": list(dict.fromkeys(self.run_ids))}
+        if self.keys:
+            found["points_keys"] = list(dict.fromkeys(self.keys))
+        if self.cut is not None:
+            found["points_ends"] = self.cut.offsets(METRICS)
+        if self.links:
+            found["points_heirs"] = [x.run_id for x in self.links]
+            found["points_sources"] = [x.source_run_id for x in self.links]
+            found["points_steps"] = [x.step_max for x in self.links]
+        return found
+
+    @cached_property
+    def sql(self) -> str:
+        """The subquery, in parentheses."""
+        conditions = []
+        if self.keys:
+            conditions.append("key IN {points_keys:Array(String)}")
+        if self.cut is not None:
+            # Of a partition that the moment does not know, the array has no item: 0, so nothing.
+            conditions.append("offset < {points_ends:Array(UInt64)}[partition + 1]")
+        parts = [_collapsed("run_id", "metrics", ["run_id IN {points_runs:Array(String)}", *conditions])]
+        if self.links:
+            parts.append(_collapsed("heir AS run_id", _INHERITED, ["step <= step_max", *conditions]))
+        return f"({' UNION ALL '.join(parts)})"
+
+
+_INHERITED = (
+    "(SELECT run_id AS source, partition, offset, writer, " + _COLUMNS + " FROM metrics"
+    " WHERE run_id IN {points_sources:Array(String)}) AS inherited"
+    " INNER JOIN (SELECT link.1 AS heir, link.2 AS source, link.3 AS step_max FROM (SELECT arrayJoin(arrayZip("
+    "{points_heirs:Array(String)}, {points_sources:Array(String)}, {points_steps:Array(Int64)})) AS link)) AS links"
+    " USING source"
+)
+
+
+def _collapsed(run_id: str, source: str, conditions: list[str]) -> str:
+    """Only what came without a writer can have been sent twice by its client; see schema.sql."""
+    where = " AND ".join(conditions)
+    return (
+        f"SELECT {run_id}, {_COLUMNS} FROM {source} WHERE {where} AND writer != ''"
+        f" UNION ALL SELECT DISTINCT {run_id}, {_COLUMNS} FROM {source} WHERE {where} AND writer = ''"
+    )
