@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import msgspec
 from fastapi import Request, Response
@@ -69,6 +70,8 @@ DOCUMENTED = {
                 "properties": {
                     "error_code": {"type": "string", "enum": sorted(STATUS)},
                     "message": {"type": "string"},
+                    "position": {"type": "integer", "minimum": 1, "description": "of a filter's fault, from 1"},
+                    "expected": {"type": "string", "description": "what a filter should have there"},
                 },
                 "required": ["error_code", "message"],
                 "additionalProperties": False,
@@ -79,9 +82,9 @@ DOCUMENTED = {
 """Every error, as the OpenAPI document has it."""
 
 
-def response(error_code: str, message: str) -> Response:
-    """The error as MLflow's clients read it."""
-    body = msgspec.json.encode({"error_code": error_code, "message": message})
+def response(error_code: str, message: str, **more: Any) -> Response:
+    """The error as MLflow's clients read it, and what else there is to say of it."""
+    body = msgspec.json.encode({"error_code": error_code, "message": message, **more})
     return Response(body, STATUS[error_code], media_type="application/json")
 
 
@@ -92,8 +95,9 @@ async def on_api_error(_: Request, error: Exception) -> Response:
 
 
 async def on_filter_error(_: Request, error: Exception) -> Response:
-    """Handler of a wrong filter, order or page token."""
-    return response("INVALID_PARAMETER_VALUE", str(error))
+    """Handler of a wrong filter or order: where it is wrong and what was expected there are fields of their own."""
+    assert isinstance(error, FilterError)
+    return response("INVALID_PARAMETER_VALUE", str(error), position=error.position, expected=error.expected)
 
 
 async def on_wrong_parameter(_: Request, error: Exception) -> Response:

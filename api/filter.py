@@ -1,262 +1,99 @@
 """The filter and order_by grammar: text to a checked syntax tree.
 
-MLflow's grammar, with OR, NOT and parentheses added. What MLflow refuses is refused with MLflow's opening words, since
+MLflow's grammar and more (docs/reference/search.md). What is refused is refused with MLflow's opening words, since
 clients match on them, followed by the character where the fault lies and what was expected there.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, Literal, NoReturn, TypeAlias
+from collections.abc import Callable
+from typing import Final, NamedTuple, NoReturn
 
-Kind: TypeAlias = Literal["runs", "experiments", "logged_models"]
-Entity: TypeAlias = Literal["metric", "param", "tag", "attribute", "dataset"]
-Operator: TypeAlias = Literal[
-    "=", "!=", ">", ">=", "<", "<=", "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"
+from headrace.api import quantities
+from headrace.api.filter_tokens import FILTER_CHARS_MAX, FilterError, Token, checked, one_of, short, tokens_of
+from headrace.api.grammar import (
+    GRAMMARS,
+    NUMERIC_OPERATORS,
+    POINT_AGGREGATES,
+    STRING_OPERATORS,
+    SUMMARY_AGGREGATES,
+    WIRE_NAMES,
+    best_of,
+)
+from headrace.api.syntax import (
+    Aggregate,
+    AggregateName,
+    And,
+    Best,
+    Comparison,
+    Entity,
+    Expression,
+    Kind,
+    Not,
+    Now,
+    Operator,
+    Or,
+    Order,
+    Value,
+)
+
+__all__ = [
+    "FILTER_CHARS_MAX",
+    "Aggregate",
+    "And",
+    "Comparison",
+    "Entity",
+    "Expression",
+    "FilterError",
+    "Kind",
+    "Not",
+    "Now",
+    "Operator",
+    "Or",
+    "Order",
+    "Value",
+    "parse",
+    "parse_order_by",
 ]
-Value: TypeAlias = str | int | float | tuple[str, ...] | None
 
-FILTER_CHARS_MAX: Final = 200_000
 FILTER_DEPTH_MAX: Final = 50
 FILTER_COMPARISONS_MAX: Final = 500
+FILTER_REGEXES_MAX: Final = 20
+FILTER_POINT_AGGREGATES_MAX: Final = 20
 ORDER_BY_CLAUSES_MAX: Final = 50
 
-
-class FilterError(ValueError):
-    """The filter or order_by clause cannot be understood: what is wrong, at which character, and what was expected."""
-
-    def __init__(self, message: str, position: int, expected: str) -> None:
-        """message: the fault as a sentence; position: of the first wrong character, counted from 1."""
-        super().__init__(f"{message} At character {position}: expected {expected}.")
-        self.message = message
-        self.position = position
-        self.expected = expected
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One thing compared with one value.
-
-    key: an attribute's key is its canonical name (`start_time`, never `Created`). operator: upper case.
-    value: a float for metrics, a number for times, a tuple for IN, None for IS NULL and IS NOT NULL, else a string.
-    """
-
-    entity: Entity
-    key: str
-    operator: Operator
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class And:
-    """All of two or more operands hold."""
-
-    operands: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Or:
-    """At least one of two or more operands holds."""
-
-    operands: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The operand does not hold: the plain complement, so what lacks the key of a negated comparison matches."""
-
-    operand: Expression
-
-
-Expression: TypeAlias = Comparison | And | Or | Not
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One clause of an ordering."""
-
-    entity: Entity
-    key: str
-    ascending: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Grammar:
-    """What differs between the kinds of things searched."""
-
-    entities: dict[str, Entity]
-    attributes: dict[str, str]  # every accepted spelling -> canonical name
-    numeric: frozenset[str]
-    listable: tuple[str, ...]  # attributes that take IN and NOT IN
-    nullable: tuple[Entity, ...]  # entities that take IS NULL and IS NOT NULL
-    orderable: tuple[Entity, ...]
-
-
-_GRAMMARS: Final[dict[Kind, _Grammar]] = {
-    "runs": _Grammar(
-        entities={
-            **dict.fromkeys(("metric", "metrics"), "metric"),
-            **dict.fromkeys(("param", "params", "parameter", "parameters"), "param"),
-            **dict.fromkeys(("tag", "tags"), "tag"),
-            **dict.fromkeys(("attr", "attribute", "attributes", "run"), "attribute"),
-            **dict.fromkeys(("dataset", "datasets"), "dataset"),
-        },
-        attributes={
-            **{
-                key: key
-                for key in ("run_id", "run_name", "status", "user_id", "artifact_uri", "start_time", "end_time")
-            },
-            **dict.fromkeys(("created", "Created"), "start_time"),
-            **dict.fromkeys(("run name", "Run name", "Run Name"), "run_name"),
-            # Ours: MLflow does not search by these.
-            "experiment_id": "experiment_id",
-            "lifecycle_stage": "lifecycle_stage",
-        },
-        numeric=frozenset({"start_time", "end_time"}),
-        listable=("run_id", "experiment_id"),
-        nullable=("param", "tag"),
-        orderable=("metric", "param", "tag", "attribute"),
-    ),
-    "experiments": _Grammar(
-        entities={"attribute": "attribute", "tag": "tag", "tags": "tag"},
-        attributes={key: key for key in ("name", "experiment_id", "creation_time", "last_update_time")},
-        numeric=frozenset({"creation_time", "last_update_time"}),
-        listable=("experiment_id",),
-        nullable=("tag",),
-        orderable=("attribute",),
-    ),
-    "logged_models": _Grammar(
-        entities={
-            **dict.fromkeys(("attr", "attribute", "attributes"), "attribute"),
-            **dict.fromkeys(("metric", "metrics"), "metric"),
-            **dict.fromkeys(("param", "params"), "param"),
-            **dict.fromkeys(("tag", "tags"), "tag"),
-        },
-        attributes={
-            **{key: key for key in ("name", "model_id", "model_type", "status", "source_run_id", "experiment_id")},
-            **dict.fromkeys(("creation_time", "creation_timestamp"), "creation_time"),
-            **dict.fromkeys(("last_update_time", "last_updated_timestamp"), "last_update_time"),
-        },
-        numeric=frozenset({"creation_time", "last_update_time"}),
-        listable=("name", "model_id", "status", "source_run_id"),
-        nullable=("param", "tag"),
-        orderable=("attribute",),
-    ),
-}
-_DATASET_KEYS: Final = ("name", "digest", "context")
-_NUMERIC_OPERATORS: Final[tuple[Operator, ...]] = ("=", "!=", ">", ">=", "<", "<=")
-_STRING_OPERATORS: Final[tuple[Operator, ...]] = ("=", "!=", "LIKE", "ILIKE")
+_INT64_MAX: Final = 2**63 - 1
 _NULL_OPERATORS: Final[dict[str, Operator]] = {"IS NULL": "IS NULL", "IS NOT NULL": "IS NOT NULL"}
-_WIRE_NAMES: Final[dict[Entity, str]] = {
-    "metric": "metric", "param": "parameter", "tag": "tag", "attribute": "attribute", "dataset": "dataset",
-}  # fmt: skip
-
-_WORD = re.compile(r"[^\s\"'`()<>=!,;]+")
-_SYMBOL = re.compile(r"[<>=!]+|[(),;]")
-_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)", re.IGNORECASE)
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_OPERATORS: Final = "=, !=, >, >=, <, <=, LIKE, ILIKE, =~, !~, IN, NOT IN, IS NULL or IS NOT NULL"
+_NOW = re.compile(r"now(?:([+-])(.*))?", re.IGNORECASE)
+_BEST: Final[dict[str, Best]] = {"MIN": "min", "MAX": "max"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """kind: word, symbol, a quote character (then text is what it encloses, unescaped) or end. start, end: 0-based."""
+class _Name(NamedTuple):
+    """What a comparison or an ordering is about."""
 
-    kind: str
-    text: str
-    source: str
-    start: int
-    end: int
-
-    def is_word(self, word: str) -> bool:
-        return self.kind == "word" and self.text.upper() == word
-
-    def is_symbol(self, symbol: str) -> bool:
-        return self.kind == "symbol" and self.text == symbol
-
-
-def _quoted(text: str, start: int, last: int) -> tuple[str, int] | None:
-    """What the quote at start encloses and where it ends, or None. last: where this quote character occurs last.
-
-    A quote inside is doubled or follows a backslash; a backslash before the very last quote is a plain one, so that
-    a Windows path may end a filter.
-    """
-    quote, parts, begin, at = text[start], [], start + 1, start + 1
-    while (at := text.find(quote, at)) != -1:
-        if quote != "`" and text[at - 1] == "\\" and at != last:
-            parts.append(text[begin : at - 1])
-            begin, at = at, at + 1
-        elif text.startswith(quote, at + 1):
-            parts.append(text[begin:at])
-            begin, at = at + 1, at + 2
-        else:
-            return "".join(parts) + text[begin:at], at + 1
-    return None
-
-
-def _tokens(text: str, fault: str) -> list[_Token]:
-    """Split into tokens; fault: how a complaint opens."""
-    found: list[_Token] = []
-    last = {quote: text.rfind(quote) for quote in "\"'`"}
-    at = 0
-    while at < len(text):
-        character = text[at]
-        if character.isspace():
-            at += 1
-            continue
-        if character in last:
-            quoted = _quoted(text, at, last[character])
-            if quoted is None:
-                raise FilterError(f"{fault}: {_short(text[at:])}.", at + 1, f"a closing {character} for the one here")
-            inner, end = quoted
-            found.append(_Token(character, inner, text[at:end], at, end))
-            at = end
-            continue
-        kind, match = "word", _WORD.match(text, at)
-        if match is None:
-            kind, match = "symbol", _SYMBOL.match(text, at)
-        assert match is not None  # the two patterns and the quotes cover every character
-        found.append(_Token(kind, match[0], match[0], at, match.end()))
-        at = match.end()
-    found.append(_Token("end", "", "", len(text), len(text)))
-    return found
-
-
-def _short(text: str) -> str:
-    return f"'{text}'" if len(text) <= 100 else f"'{text[:100]}…'"
-
-
-def _one_of(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
-def _checked(text: str, fault: str) -> None:
-    if len(text) > FILTER_CHARS_MAX:
-        raise FilterError(
-            f"{fault}: it has {len(text)} characters.", FILTER_CHARS_MAX + 1, f"at most {FILTER_CHARS_MAX}"
-        )
-    for at, character in enumerate(text):
-        if "\ud800" <= character <= "\udfff":
-            raise FilterError(f"{fault}: it is not valid Unicode.", at + 1, "no lone surrogate")
+    entity: Entity
+    key: str
+    aggregate: Aggregate | None
 
 
 class _Cursor:
     """The tokens of one text and how far they are read."""
 
     def __init__(self, text: str, kind: Kind, fault: str) -> None:
-        _checked(text, fault)
-        self.grammar = _GRAMMARS[kind]
+        checked(text, fault)
+        self.grammar = GRAMMARS[kind]
         self.fault = fault
-        self.tokens = _tokens(text, fault)
+        self.tokens = tokens_of(text, fault)
         self.index = 0
+        self.of_points = 0
 
     @property
-    def token(self) -> _Token:
+    def token(self) -> Token:
         return self.tokens[self.index]
 
-    def advance(self) -> _Token:
+    def advance(self) -> Token:
         token = self.token
         if token.kind != "end":
             self.index += 1
@@ -264,17 +101,25 @@ class _Cursor:
 
     def refuse(self, expected: str) -> NoReturn:
         """Refuse the token at hand."""
-        found = _short(self.token.source) if self.token.kind != "end" else "it ends too early"
+        found = short(self.token.source) if self.token.kind != "end" else "it ends too early"
         raise FilterError(f"{self.fault}: {found}.", self.token.start + 1, expected)
 
-    def identifier(self) -> tuple[Entity, str]:
-        """An entity and a key, such as metrics.loss, params."batch size" or start_time."""
+    def symbol(self, symbol: str, expected: str) -> None:
+        """Read a symbol."""
+        if not self.token.is_symbol(symbol):
+            self.refuse(expected)
+        self.advance()
+
+    # --- names ------------------------------------------------------------------------------------------------------
+
+    def identifier(self) -> _Name:
+        """What is meant by a name such as metrics.loss, metrics.loss.min, params."batch size" or start_time."""
         first = self.token
         if first.kind not in ("word", '"', "`"):
             self.refuse('a name such as metrics.loss, params."batch size" or start_time')
         self.advance()
         prefix, dot, key = (first.text.partition(".")) if first.kind == "word" else (first.text, "", "")
-        follower, end = self.token, first.end
+        follower, end, plain = self.token, first.end, True
         if not dot and follower.kind == "word" and follower.start == end and follower.text.startswith("."):
             self.advance()
             dot, key, end, follower = ".", follower.text[1:], follower.end, self.token
@@ -282,26 +127,105 @@ class _Cursor:
             if follower.kind not in ('"', "'", "`") or follower.start != end:
                 raise FilterError(f"Invalid identifier '{prefix}.'.", end + 1, "a key right after the dot")
             self.advance()
-            key = follower.text
-        return self._resolved(prefix if dot else None, key if dot else prefix, first.start + 1)
+            key, end, plain = follower.text, follower.end, False
+        entity, key = self._resolved(prefix if dot else None, key if dot else prefix, first.start + 1)
+        if entity == "metric" and self.grammar.aggregates:
+            return self._metric(key, end, plain)
+        return _Name(entity, key, None)
 
     def _resolved(self, prefix: str | None, key: str, position: int) -> tuple[Entity, str]:
         grammar = self.grammar
         entity = grammar.entities.get(prefix) if prefix is not None else "attribute"
         if entity is None:
-            names = _one_of(grammar.entities)
+            names = one_of(grammar.entities)
             raise FilterError(f"Invalid entity type '{prefix}'. Valid values are {names}.", position, f"one of {names}")
-        if entity == "attribute" and key not in grammar.attributes:
-            names = _one_of(grammar.attributes)
+        if entity == "attribute":
+            self._check_key("attribute", key, tuple(grammar.attributes), position)
+            return entity, grammar.attributes[key]
+        if prefix is not None and prefix in grammar.tags:
+            named = grammar.tags[prefix]
+            self._check_key(prefix, key, tuple(named), position)
+            return entity, named[key]
+        if entity in grammar.keys:
+            self._check_key(WIRE_NAMES[entity], key, grammar.keys[entity], position)
+        return entity, key
+
+    def _check_key(self, what: str, key: str, keys: tuple[str, ...], position: int) -> None:
+        if key not in keys:
+            names = one_of(keys)
             raise FilterError(
-                f"Invalid attribute key '{key}' specified. Valid keys are {names}.", position, f"one of {names}"
+                f"Invalid {what} key '{key}' specified. Valid keys are {names}.", position, f"one of {names}"
             )
-        if entity == "dataset" and key not in _DATASET_KEYS:
-            names = _one_of(_DATASET_KEYS)
+
+    def _metric(self, key: str, end: int, plain: bool) -> _Name:
+        """A metric, or an aggregate of one. end: of what was read. plain: whether the key stood without quotes."""
+        if plain:
+            base, dot, last = key.rpartition(".")
+            if self.token.is_symbol("("):
+                name = self._aggregate_name(last, self.tokens[self.index - 1].end - len(last), POINT_AGGREGATES)
+                if not base:
+                    raise FilterError(f"Invalid identifier 'metrics.{key}'.", end + 1, f"metrics.<key>.{last}(...)")
+                return _Name("metric", base, self._of_points(name))
+            if base and dot and last in SUMMARY_AGGREGATES:
+                return _Name("metric", base, Aggregate(SUMMARY_AGGREGATES[last], literal=key))
+            return _Name("metric", key, None)
+        follower = self.token
+        if follower.kind != "word" or follower.start != end or not follower.text.startswith("."):
+            return _Name("metric", key, None)
+        self.advance()
+        last, called = follower.text[1:], self.token.is_symbol("(")
+        name = self._aggregate_name(last, follower.start + 1, POINT_AGGREGATES if called else SUMMARY_AGGREGATES)
+        return _Name("metric", key, self._of_points(name) if called else Aggregate(name))
+
+    def _aggregate_name(self, text: str, start: int, names: dict[str, AggregateName]) -> AggregateName:
+        if text not in names:
+            listed = [*SUMMARY_AGGREGATES, "at(step)", "at_best(key)"]
             raise FilterError(
-                f"Invalid dataset key '{key}' specified. Valid keys are {names}.", position, f"one of {names}"
+                f"Invalid metric aggregate '{text[:100]}'. Valid aggregates are {one_of(listed)}.",
+                start + 1,
+                f"one of {one_of(listed)}",
             )
-        return entity, grammar.attributes[key] if entity == "attribute" else key
+        return names[text]
+
+    def _of_points(self, name: AggregateName) -> Aggregate:
+        """Read the arguments of an aggregate that is made of points."""
+        self.of_points += 1
+        if self.of_points > FILTER_POINT_AGGREGATES_MAX:
+            self.refuse(f"at most {FILTER_POINT_AGGREGATES_MAX} of at(...) and at_best(...)")
+        self.advance()
+        if name == "at":
+            step = _step(self.token)
+            if step is None:
+                self.refuse("a step: a whole number")
+            self.advance()
+            self.symbol(")", "a closing parenthesis")
+            return Aggregate("at", step=step)
+        key = self.token
+        if key.kind not in ("word", "'", '"', "`") or not key.text:
+            self.refuse("the key of a metric, and min or max behind it where its name does not tell")
+        self.advance()
+        best = best_of(key.text)
+        if self.token.is_symbol(","):
+            self.advance()
+            said = _BEST.get(self.token.text.upper()) if self.token.kind == "word" else None
+            if said is None:
+                self.refuse("min or max")
+            best = said
+            self.advance()
+        self.symbol(")", "a comma or a closing parenthesis")
+        return Aggregate("at_best", other=key.text, best=best)
+
+
+def _step(token: Token) -> int | None:
+    """A step: a whole number that 64 bits hold; 10k and 1M will do."""
+    if token.kind != "word":
+        return None
+    value = quantities.integer_or_float(token.text)
+    if value is None:
+        value = quantities.number(token.text)
+    if value is None or not -_INT64_MAX <= value <= _INT64_MAX or value != int(value):
+        return None
+    return int(value)
 
 
 class _Parser(_Cursor):
@@ -310,6 +234,7 @@ class _Parser(_Cursor):
     def __init__(self, text: str, kind: Kind) -> None:
         super().__init__(text, kind, "Invalid clause(s) in filter string")
         self.comparisons = 0
+        self.regexes = 0
 
     def parse(self) -> Expression:
         expression = self.disjunction(0)
@@ -347,30 +272,31 @@ class _Parser(_Cursor):
         if token.kind == "word":
             return Not(self.negation(depth + 1))
         expression = self.disjunction(depth + 1)
-        if not self.token.is_symbol(")"):
-            self.refuse("AND, OR or a closing parenthesis")
-        self.advance()
+        self.symbol(")", "AND, OR or a closing parenthesis")
         return expression
 
     def comparison(self) -> Comparison:
         self.comparisons += 1
         if self.comparisons > FILTER_COMPARISONS_MAX:
             self.refuse(f"at most {FILTER_COMPARISONS_MAX} comparisons")
-        entity, key = self.identifier()
+        name = self.identifier()
         position = self.token.start + 1
         operator = self.operator()
         if operator in ("IS NULL", "IS NOT NULL"):
-            self._check_nullable(entity, key, position)
-            return Comparison(entity, key, _NULL_OPERATORS[operator], None)
-        value = self.values(entity, key) if operator in ("IN", "NOT IN") else self.value(entity, key)
-        allowed = self._allowed(entity, key)
-        for name in allowed:
-            if name == operator:
-                return Comparison(entity, key, name, value)
+            self._check_nullable(name, position)
+            return Comparison(name.entity, name.key, _NULL_OPERATORS[operator], None, name.aggregate)
+        token = self.token
+        value = self.values(name) if operator in ("IN", "NOT IN") else self.value(name, operator)
+        allowed = self._allowed(name, value)
+        for one in allowed:
+            if one == operator:
+                if one in ("=~", "!~"):
+                    self._check_regex(token)
+                return Comparison(name.entity, name.key, one, value, name.aggregate)
         raise FilterError(
-            f"Invalid comparator '{operator}' for {_WIRE_NAMES[entity]} '{key}'.",
+            f"Invalid comparator '{operator}' for {WIRE_NAMES[name.entity]} '{name.key}'.",
             position,
-            f"one of {_one_of(allowed)}",
+            f"one of {one_of(allowed)}",
         )
 
     def operator(self) -> str:
@@ -380,7 +306,7 @@ class _Parser(_Cursor):
             return self.advance().text
         word = token.text.upper() if token.kind == "word" else ""
         if word not in ("LIKE", "ILIKE", "IN", "NOT", "IS"):
-            self.refuse("a comparison operator: =, !=, >, >=, <, <=, LIKE, ILIKE, IN, NOT IN, IS NULL or IS NOT NULL")
+            self.refuse(f"a comparison operator: {_OPERATORS}")
         self.advance()
         if word == "IS" and self.token.is_word("NOT"):
             word = "IS NOT"
@@ -392,91 +318,168 @@ class _Parser(_Cursor):
         self.advance()
         return f"{word} {expected}"
 
-    def _check_nullable(self, entity: Entity, key: str, position: int) -> None:
+    def _check_nullable(self, name: _Name, position: int) -> None:
         nullable = self.grammar.nullable
-        if entity not in nullable:
-            names = " and ".join(f"{name}s" for name in reversed(nullable))
+        if name.entity not in nullable:
+            names = " and ".join(f"{one}s" for one in reversed(nullable))
             raise FilterError(
-                f"IS NULL / IS NOT NULL is only supported for {names}, not for {_WIRE_NAMES[entity]} '{key}'.",
+                f"IS NULL / IS NOT NULL is only supported for {names}, not for {WIRE_NAMES[name.entity]}"
+                f" '{name.key}'.",
                 position, "another comparison operator",
             )  # fmt: skip
 
-    def _allowed(self, entity: Entity, key: str) -> tuple[Operator, ...]:
-        if entity == "metric" or (entity == "attribute" and key in self.grammar.numeric):
-            return _NUMERIC_OPERATORS
-        if entity == "dataset" or (entity == "attribute" and key in self.grammar.listable):
-            return (*_STRING_OPERATORS, "IN", "NOT IN")
-        return _STRING_OPERATORS
+    def _check_regex(self, pattern: Token) -> None:
+        self.regexes += 1
+        if self.regexes > FILTER_REGEXES_MAX:
+            raise FilterError(
+                f"{self.fault}: {short(pattern.source)}.",
+                pattern.start + 1,
+                f"at most {FILTER_REGEXES_MAX} regular expressions",
+            )
+        fault = quantities.regex_fault(pattern.text)
+        if fault is not None:
+            raise FilterError(
+                f"{self.fault}: {short(pattern.source)} is no regular expression: {fault}.",
+                pattern.start + 1,
+                f"a regular expression in RE2's syntax of at most {quantities.REGEX_CHARS_MAX} characters",
+            )
 
-    def value(self, entity: Entity, key: str) -> str | int | float:
-        """Read the value a key is compared with: a number or a quoted string, as the key demands."""
+    # --- values -----------------------------------------------------------------------------------------------------
+
+    def _is(self, name: _Name, kinds: frozenset[str]) -> bool:
+        return name.entity == "attribute" and name.key in kinds
+
+    def _numeric(self, name: _Name) -> str | None:
+        """What MLflow calls a thing that is compared with numbers only, or None."""
+        if name.entity == "metric":
+            return "metric"
+        numeric = self._is(name, self.grammar.times) or self._is(name, self.grammar.durations)
+        return f"numeric attribute: {name.key}" if numeric else None
+
+    def _allowed(self, name: _Name, value: Value) -> tuple[Operator, ...]:
+        if self._numeric(name) is not None:
+            return NUMERIC_OPERATORS
+        if isinstance(value, float) or (isinstance(value, tuple) and isinstance(value[0], float)):
+            return (*NUMERIC_OPERATORS, "IN", "NOT IN")
+        return (*STRING_OPERATORS, "IN", "NOT IN")
+
+    def value(self, name: _Name, operator: str) -> str | int | float | Now:
+        """Read the value a thing is compared with: a number, a time, a duration or a text, as the thing demands."""
         token = self.token
         if token.kind == "end" or token.is_symbol(")"):
             self.refuse("a value")
-        numeric = token.kind == "word" and _NUMBER.fullmatch(token.text) is not None
-        if entity == "metric":
-            if not numeric:
-                raise self._not_numeric("metric")
-            return float(self.advance().text)
-        if entity == "attribute" and key in self.grammar.numeric:
-            if not numeric or not math.isfinite(float(token.text)):
-                raise self._not_numeric(f"numeric attribute: {key}")
+        if self._is(name, self.grammar.times):
+            return self._time(name.key)
+        if self._is(name, self.grammar.durations):
+            duration = quantities.duration_ms(token.text) if token.kind == "word" else None
+            if duration is None:
+                raise self._not_numeric(f"numeric attribute: {name.key}", "a duration such as 90m, 1h30m or 5000 (ms)")
             self.advance()
-            return int(token.text) if _INTEGER.fullmatch(token.text) else float(token.text)
-        if token.kind in ("'", '"'):
+            return duration
+        number = quantities.number(token.text) if token.kind == "word" else None
+        if name.entity == "metric":
+            if number is None:
+                raise self._not_numeric("metric", "a number such as 0.5, 10k or 4GiB")
+            self.advance()
+            return number
+        if token.is_text:
             return self.advance().text
-        if token.kind == "`" or (token.kind == "word" and not numeric):
+        if number is None:
             raise FilterError(
                 "Parameter value is either not quoted or unidentified quote types used for string value "
-                f"{_short(token.source)}.",
+                f"{short(token.source)}.",
                 token.start + 1, "a value in single or double quotes",
             )  # fmt: skip
-        raise self._not_quoted(entity)
+        if name.entity not in ("param", "tag") or operator in ("LIKE", "ILIKE", "=~", "!~"):
+            raise self._not_quoted(name.entity)
+        self.advance()
+        return number
 
-    def _not_numeric(self, what: str) -> FilterError:
+    def _time(self, key: str) -> int | float | Now:
+        """Read a time: ms since the epoch, ISO 8601 in quotes, or now and a duration from it."""
+        token = self.token
+        expected = "ms since the epoch, an ISO 8601 time in quotes, now, or now - 7d"
+        fault = self._not_numeric(f"numeric attribute: {key}", expected)
+        relative = _NOW.fullmatch(token.text) if token.kind == "word" else None
+        if relative is not None:
+            return self._now(relative)
+        value = (
+            quantities.integer_or_float(token.text)
+            if token.kind == "word"
+            else quantities.time_ms(token.text)
+            if token.is_text
+            else None
+        )
+        if value is None:
+            raise fault
+        self.advance()
+        return value
+
+    def _now(self, relative: re.Match[str]) -> Now:
+        """Read now, now-7d or now - 7d."""
+        begin = self.advance()
+        sign, rest = relative[1] or "", relative[2] or ""
+        if not sign and self.token.kind == "word" and self.token.text[0] in "+-":
+            begin = self.advance()
+            sign, rest = begin.text[0], begin.text[1:]
+        if not sign:
+            return Now(0)
+        if not rest:
+            if self.token.kind != "word":
+                self.refuse("a duration such as 7d or 1h30m")
+            begin = self.advance()
+            rest = begin.text
+        duration = None if rest[0] in "+-" else quantities.duration_ms(rest)
+        if duration is None:
+            raise FilterError(
+                f"{self.fault}: {short(begin.source)}.", begin.start + 1, "a duration such as 7d or 1h30m"
+            )
+        return Now(-duration if sign == "-" else duration)
+
+    def _not_numeric(self, what: str, expected: str = "a number") -> FilterError:
         return FilterError(
             f"Expected numeric value type for {what}. Found {self.token.source[:100]}.",
             self.token.start + 1,
-            "a number",
+            expected,
         )
 
     def _not_quoted(self, entity: Entity) -> FilterError:
-        what = {"attribute": "attributes", "dataset": "dataset attributes"}.get(entity, _WIRE_NAMES[entity])
+        what = {"attribute": "attributes", "dataset": "dataset attributes", "model": "model attributes"}
         return FilterError(
-            f"Expected a quoted string value for {what} (e.g. 'my-value'). Got value {self.token.source[:100]}.",
+            f"Expected a quoted string value for {what.get(entity, WIRE_NAMES[entity])} (e.g. 'my-value')."
+            f" Got value {self.token.source[:100]}.",
             self.token.start + 1, "a value in single or double quotes",
         )  # fmt: skip
 
-    def values(self, entity: Entity, key: str) -> tuple[str, ...]:
-        """Read the list of IN and NOT IN: quoted strings in parentheses; a comma may follow the last, as in Python."""
+    def values(self, name: _Name) -> tuple[str, ...] | tuple[float, ...]:
+        """Read the list of IN and NOT IN: quoted strings, or of params and tags numbers, in parentheses; a comma may
+        follow the last, as in Python."""
         if not self.token.is_symbol("("):
             self.refuse("a list such as ('a', 'b')")
-        if entity == "metric":
-            raise self._not_numeric("metric")
-        if entity == "attribute" and key in self.grammar.numeric:
-            raise self._not_numeric(f"numeric attribute: {key}")
-        if entity in ("param", "tag"):
-            raise self._not_quoted(entity)
-        if entity == "attribute" and key not in self.grammar.listable:
-            names = _one_of(self.grammar.listable)
-            raise FilterError(
-                f"Only {names} attributes support comparison with a list of quoted string values.",
-                self.token.start + 1, "a single value, with another operator",
-            )  # fmt: skip
+        numeric = self._numeric(name)
+        if numeric is not None:
+            raise self._not_numeric(numeric)
         self.advance()
-        listed: list[str] = []
+        texts: list[str] = []
+        numbers: list[float] = []
         while not self.token.is_symbol(")"):
-            if self.token.kind not in ("'", '"'):
-                raise self._bad_list("string value", "a value in single or double quotes")
-            listed.append(self.advance().text)
+            token = self.token
+            number = quantities.number(token.text) if token.kind == "word" else None
+            if token.is_text and not numbers:
+                texts.append(token.text)
+            elif number is not None and not texts and name.entity in ("param", "tag"):
+                numbers.append(number)
+            else:
+                raise self._bad_list("string value", "a number" if numbers else "a value in single or double quotes")
+            self.advance()
             if self.token.is_symbol(","):
                 self.advance()
             elif not self.token.is_symbol(")"):
                 raise self._bad_list("a comma", "a comma or a closing parenthesis")
-        if not listed:
+        if not texts and not numbers:
             raise self._bad_list("a non-empty list of string values", "a value in single or double quotes")
         self.advance()
-        return tuple(listed)
+        return tuple(texts) if texts else tuple(numbers)
 
     def _bad_list(self, missing: str, expected: str) -> FilterError:
         return FilterError(
@@ -488,8 +491,8 @@ class _Parser(_Cursor):
 def parse(text: str, kind: Kind) -> Expression | None:
     """Parse a filter; None where it is empty or white space, which everything matches.
 
-    The comparators and values each entity takes are MLflow's. Takes time linear in the text, which is bounded, as are
-    nesting and the number of comparisons. Raises FilterError.
+    Takes time linear in the text, which is bounded, as are nesting and the numbers of comparisons, of regular
+    expressions and of aggregates made of points. Raises FilterError.
     """
     if not text.strip():
         return None
@@ -506,23 +509,23 @@ def parse_order_by(clauses: list[str], kind: Kind) -> list[Order]:
     orders: list[Order] = []
     for clause in clauses:
         order = _parse_order(clause, kind)
-        if any((order.entity, order.key) == (x.entity, x.key) for x in orders):
-            raise FilterError(f"`order_by` contains duplicate fields: {_short(clause)}.", 1, "each field once")
+        if any((order.entity, order.key, order.aggregate) == (x.entity, x.key, x.aggregate) for x in orders):
+            raise FilterError(f"`order_by` contains duplicate fields: {short(clause)}.", 1, "each field once")
         orders.append(order)
     return orders
 
 
 def _parse_order(clause: str, kind: Kind) -> Order:
-    cursor = _Cursor(clause, kind, f"Invalid order_by clause {_short(clause)}")
-    entity, key = cursor.identifier()
-    if entity not in cursor.grammar.orderable:
-        names = _one_of(_WIRE_NAMES[x] for x in cursor.grammar.orderable)
-        raise FilterError(f"Invalid order_by entity: {_WIRE_NAMES[entity]}.", 1, f"one of {names}")
+    cursor = _Cursor(clause, kind, f"Invalid order_by clause {short(clause)}")
+    name = cursor.identifier()
+    if name.entity not in cursor.grammar.orderable:
+        names = one_of(WIRE_NAMES[x] for x in cursor.grammar.orderable)
+        raise FilterError(f"Invalid order_by entity: {WIRE_NAMES[name.entity]}.", 1, f"one of {names}")
     direction = cursor.advance()
     if cursor.token.kind != "end":
         cursor.refuse("the end of the clause")
     if direction.kind != "end" and not (direction.is_word("ASC") or direction.is_word("DESC")):
         raise FilterError(
-            f"Invalid ordering key in order_by clause {_short(clause)}.", direction.start + 1, "ASC or DESC"
+            f"Invalid ordering key in order_by clause {short(clause)}.", direction.start + 1, "ASC or DESC"
         )
-    return Order(entity, key, ascending=not direction.is_word("DESC"))
+    return Order(name.entity, name.key, not direction.is_word("DESC"), name.aggregate)

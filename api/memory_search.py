@@ -12,10 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sys import intern
 from typing import Any
 
-from headrace.api.filter import And, Comparison, Expression, Not, Or, Order
-from headrace.api.search import View, like
+from headrace.api.quantities import matching, number_of
+from headrace.api.search import MODEL_FIELDS, SUMMARY_COLUMNS, View, like
+from headrace.api.syntax import Aggregate, And, Comparison, Expression, Not, Or, Order, PointColumns, at_moment
 from headrace.ingest.events import InputsLogged
 from headrace.processors.metrics import Summary
+from headrace.processors.registry import LoggedModel
 from headrace.processors.runs import RunState
 
 _BINNED = "(r.lifecycle == 'deleted' or r.experiment_id in deleted)"
@@ -28,10 +30,12 @@ _ATTRIBUTES = {
     "experiment_id": "r.experiment_id",
     "start_time": "r.start_time_ms",
     "end_time": "r.end_time_ms",
+    "duration": "((r.end_time_ms or now) - r.start_time_ms)",
     "lifecycle_stage": f"('deleted' if {_BINNED} else 'active')",
 }
-_TIMES = ("start_time", "end_time")
+_NUMERIC = ("start_time", "end_time", "duration")
 _OPERATORS = {"=": "==", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "IN": "in", "NOT IN": "not in"}
+_FIELDS = {name: Summary._fields.index(column) for name, column in SUMMARY_COLUMNS.items()}
 
 
 def find(
@@ -44,14 +48,19 @@ def find(
     order: Sequence[Order],
     limit: int,
     offset: int,
+    now_ms: int = 0,
+    models: Mapping[str, LoggedModel] | None = None,
+    columns: PointColumns | None = None,
 ) -> list[RunState]:
-    """The runs that match, in order. metrics: by run and key. Others: as `search.runs_query` has them."""
-    source = _Source()
+    """The runs that match, in order. metrics: by run and key. models: logged models by id. Others: as
+    `search.runs_query` has them."""
+    runs = list(runs)
+    source = _Source(runs, models or {}, columns or {}, now_ms)
     conditions = []
     if view != "ALL":
         conditions.append(_BINNED if view == "DELETED_ONLY" else f"not {_BINNED}")
     if expression is not None:
-        conditions.append(source.condition(expression))
+        conditions.append(source.condition(at_moment(expression, now_ms)))
     keys = [source.key(term) for term in order]
     if not any((term.entity, term.key) == ("attribute", "start_time") for term in order):
         keys.append("-r.start_time_ms")
@@ -66,12 +75,25 @@ def find(
 class _Source:
     """Writes Python about a run r, and keeps the values that it names."""
 
-    def __init__(self) -> None:
-        self._names: dict[str, Any] = {}
+    def __init__(
+        self, runs: list[RunState], models: Mapping[str, LoggedModel], columns: PointColumns, now_ms: int
+    ) -> None:
+        self._runs = runs
+        self._models = models
+        self._columns = columns
+        self._names: dict[str, Any] = {"now": now_ms}
 
     def compiled(self, condition: str, keys: str) -> Any:
         """A function (runs, metrics, deleted) that gives (*keys, run_id, run) of each run that meets the condition."""
-        names = {"like": like, "inputs": _inputs, "none": {}, "Reversed": _Reversed, **self._names}
+        names = {
+            "like": like,
+            "number": number_of,
+            "datasets": datasets,
+            "models": self.models,
+            "none": {},
+            "Reversed": _Reversed,
+            **self._names,
+        }
         source = (
             f"def select(runs, metrics, deleted, {', '.join(names)}):\n"
             "    found = []\n"
@@ -80,7 +102,7 @@ class _Source:
             f"            found.append(({keys}, r.run_id, r))\n"
             "    return found\n"
         )
-        scope: dict[str, Any] = {"__builtins__": {"any": any}}
+        scope: dict[str, Any] = {"__builtins__": {"any": any, "float": float, "max": max, "min": min}}
         exec(compile(source, "<search>", "exec"), scope)
         return lambda *arguments: scope["select"](*arguments, *names.values())
 
@@ -90,11 +112,42 @@ class _Source:
         self._names[name] = value
         return name
 
-    def held(self, entity: str, key: str) -> tuple[str, str]:
-        """An expression that looks a metric, param or tag up, and the name that then holds it, None if it is not."""
+    def models(self, run: RunState, key: str) -> list[str]:
+        """What the logged models that a run read or made have under a key: id, name, type or status."""
+        ids = [x.model_id for x in run.inputs.models] + [x.model_id for x in run.outputs.models]
+        if key == "id":
+            return ids
+        known = self._models
+        return [getattr(known[x], MODEL_FIELDS[key]) for x in ids if x in known]
+
+    # --- what is compared and ordered -------------------------------------------------------------------------------
+
+    def metric(self, key: str, aggregate: Aggregate | None) -> tuple[str, str]:
+        """An expression that holds where a run has the metric, and what then is its value."""
         name = self.bind(None)
-        where = "metrics.get(r.run_id, none)" if entity == "metric" else f"r.{entity}s"
-        return f"({name} := {where}.get({self.bind(intern(key))}))", name
+        if aggregate is not None and aggregate.of_points:
+            column = self.bind(self._columns.get((key, aggregate), {}))
+            return f"({name} := {column}.get(r.run_id)) is not None", name
+        held = f"metrics.get(r.run_id, none).get({self.bind(intern(key))})"
+        if aggregate is None:
+            return f"({name} := {held}) is not None", f"{name}[0]"
+        field = _FIELDS[aggregate.name]
+        if not aggregate.literal:
+            return f"({name} := {held}) is not None", f"{name}[{field}]"
+        literal, base = self.bind(None), self.bind(None)
+        literally = f"metrics.get(r.run_id, none).get({self.bind(intern(aggregate.literal))})"
+        value = f"float({base}[{field}]) if ({base} := {held}) is not None else None"
+        value = f"{literal}[0] if ({literal} := {literally}) is not None else {value}"
+        return f"({name} := ({value})) is not None", name
+
+    def text(self, entity: str, key: str) -> tuple[str, str]:
+        """The same of a param or tag."""
+        name = self.bind(None)
+        return f"({name} := r.{entity}s.get({self.bind(intern(key))})) is not None", name
+
+    def several(self, entity: str, key: str) -> str:
+        """An expression for the list of what a run's data sets or models have under a key."""
+        return f"datasets(r.inputs, {self.bind(key)})" if entity == "dataset" else f"models(r, {self.bind(key)})"
 
     def condition(self, expression: Expression) -> str:
         """An expression as Python; a comparison with what is missing is false."""
@@ -105,38 +158,73 @@ class _Source:
                 return f"({' or '.join(self.condition(x) for x in operands)})"
             case Not(operand):
                 return f"(not {self.condition(operand)})"
-            case Comparison(entity="metric" | "param" | "tag", key=key, operator=operator):
-                found, name = self.held(expression.entity, key)
-                if operator in ("IS NULL", "IS NOT NULL"):
-                    return f"({found} {'is' if operator == 'IS NULL' else 'is not'} None)"
-                left = f"{name}[0]" if expression.entity == "metric" else name
-                return f"({found} is not None and {self.compared(left, expression)})"
-            case Comparison(entity="dataset", key=key):
-                return f"any([{self.compared('x', expression)} for x in inputs(r.inputs, {self.bind(key)})])"
-        condition = self.compared(_ATTRIBUTES[expression.key], expression)
-        # A run that has not ended has no end time, which its state writes as 0.
-        return f"(r.end_time_ms != 0 and {condition})" if expression.key == "end_time" else condition
+        entity, key, operator = expression.entity, expression.key, expression.operator
+        if entity in ("dataset", "model"):
+            several = self.several(entity, key)
+            if expression.value is None:
+                return f"({'not ' if operator == 'IS NULL' else ''}{several})"
+            return f"any([{self.compared('x', expression)} for x in {several}])"
+        if entity == "attribute":
+            # A run that has not ended has no end time, which its state writes as 0.
+            found, left = "r.end_time_ms != 0" if key == "end_time" else "True", _ATTRIBUTES[key]
+        elif entity == "metric":
+            found, left = self.metric(key, expression.aggregate)
+        else:
+            found, left = self.text(entity, key)
+        if expression.value is None:
+            return f"({'not ' if operator == 'IS NULL' else ''}({found}))"
+        if expression.of_numbers:
+            left = self.bind(None)
+            found = f"({left} := number(r.{entity}s.get({self.bind(intern(key))}))) is not None"
+        compared = self.compared(left, expression)
+        return f"({found} and {compared})" if found != "True" else f"({compared})"
 
     def compared(self, left: str, comparison: Comparison) -> str:
+        operator = comparison.operator
+        if operator in ("=~", "!~"):
+            matched = self.bind(self.matched(comparison))
+            return f"{left} {'in' if operator == '=~' else 'not in'} {matched}"
         value = self.bind(comparison.value)
-        if comparison.operator in ("LIKE", "ILIKE"):
-            return f"like({left}, {value}, {comparison.operator == 'ILIKE'})"
-        return f"{left} {_OPERATORS[comparison.operator]} {value}"
+        if operator in ("LIKE", "ILIKE"):
+            return f"like({left}, {value}, {operator == 'ILIKE'})"
+        return f"{left} {_OPERATORS[operator]} {value}"
+
+    def matched(self, comparison: Comparison) -> frozenset[str]:
+        """Those of the texts at hand that a regular expression matches: found at once, so that none is slow."""
+        entity, key, runs = comparison.entity, comparison.key, self._runs
+        if entity == "attribute" and key == "lifecycle_stage":
+            texts = {"active", "deleted"}
+        elif entity == "attribute":
+            name = _ATTRIBUTES[key].removeprefix("r.")
+            texts = {getattr(run, name) for run in runs}
+        elif entity == "dataset":
+            texts = {x for run in runs for x in datasets(run.inputs, key)}
+        elif entity == "model":
+            texts = {x for run in runs for x in self.models(run, key)}
+        else:
+            texts = {x for run in runs if (x := getattr(run, f"{entity}s").get(key)) is not None}
+        assert isinstance(comparison.value, str)
+        return matching(comparison.value, frozenset(texts))
 
     def key(self, order: Order) -> str:
         """What one clause sorts by: a rank (there, NaN, missing) and the value; one element or two."""
-        if order.entity == "metric":
-            found, name = self.held("metric", order.key)
-            value = f"{name}[0]" if order.ascending else f"-{name}[0]"
-            return f"(((0, {value}) if {name}[0] == {name}[0] else (1, 0.0)) if {found} is not None else (2, 0.0))"
-        if order.entity in ("param", "tag"):
-            found, name = self.held(order.entity, order.key)
-            return f"((0, {_text(name, order)}) if {found} is not None else (2, {_text(repr(''), order)}))"
+        sign = "" if order.ascending else "-"
+        match order.entity:
+            case "metric":
+                found, value = self.metric(order.key, order.aggregate)
+                return f"(((0, {sign}{value}) if {value} == {value} else (1, 0.0)) if {found} else (2, 0.0))"
+            case "param" | "tag":
+                found, value = self.text(order.entity, order.key)
+                return f"((0, {_text(value, order)}) if {found} else (2, {_text(repr(''), order)}))"
+            case "dataset" | "model":
+                name = self.bind(None)
+                value = _text(f"{'min' if order.ascending else 'max'}({name})", order)
+                several = self.several(order.entity, order.key)
+                return f"((0, {value}) if ({name} := {several}) else (2, {_text(repr(''), order)}))"
         value = _ATTRIBUTES[order.key]
-        if order.key not in _TIMES:
+        if order.key not in _NUMERIC:
             return _text(value, order)
-        value = value if order.ascending else f"-{value}"
-        return f"((0, {value}) if r.end_time_ms else (2, 0))" if order.key == "end_time" else value
+        return f"((0, {sign}{value}) if r.end_time_ms else (2, 0))" if order.key == "end_time" else f"{sign}{value}"
 
 
 def _text(value: str, order: Order) -> str:
@@ -160,8 +248,8 @@ class _Reversed:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _inputs(inputs: InputsLogged, key: str) -> list[str]:
-    """What a run's data sets have under a key: name, digest, or the context of their use."""
+def datasets(inputs: InputsLogged, key: str) -> list[str]:
+    """What a run's data sets have under a key: a field of theirs, or the context of their use."""
     if key == "context":
         tags = [item.tags for item in inputs.datasets]
         return [x["mlflow.data.context"] for x in tags if "mlflow.data.context" in x]

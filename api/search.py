@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
-from headrace.api.filter import And, Comparison, Expression, Not, Or, Order
+from headrace.api.quantities import NUMBER_PATTERN, matches_regex, number_of
+from headrace.api.syntax import Aggregate, And, Comparison, Expression, Not, Or, Order, PointColumns, at_moment
+from headrace.processors.registry import LoggedModel
 
 View: TypeAlias = Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
-Parameter: TypeAlias = str | int | float | list[str]
+Parameter: TypeAlias = str | int | float | list[str] | list[float]
 
 PAGE_OFFSET_MAX: Final = 2**53
 _INT64_MAX: Final = 2**63 - 1
@@ -32,6 +34,19 @@ class Query:
 
 # ---------------------------------------------------------------------------------------------------------------- runs
 
+_TYPES: Final[dict[type, str]] = {str: "String", float: "Float64", int: "Int64"}
+SUMMARY_COLUMNS: Final[dict[str, str]] = {
+    "min": "value_min",
+    "max": "value_max",
+    "first": "first_value",
+    "last": "last_value",
+    "points": "points",
+    "nan": "nan_points",
+    "last_step": "last_step",
+}
+"""The column of a metric's summary that each aggregate is."""
+MODEL_FIELDS: Final = {"name": "name", "type": "model_type", "status": "status"}
+"""The field of a logged model behind each name."""
 _RUN_COLUMNS: Final = {
     "run_id": "r.run_id",
     "run_name": "r.name",
@@ -53,27 +68,32 @@ def runs_query(
     order: Sequence[Order],
     limit: int,
     offset: int,
+    now_ms: int = 0,
+    models: Mapping[str, LoggedModel] | None = None,
+    columns: PointColumns | None = None,
 ) -> Query:
     """The query whose one column is run_id: the runs that match, in order.
+
+    now_ms: the moment of the search. models: logged models by id. columns: the aggregates of points that it names.
 
     A run counts as deleted when it or its experiment is. A comparison with what a run lacks (a key, an end time) is
     false, whatever its operator; NaN equals nothing and differs from everything. Order: the given clauses, where
     numbers come before NaN and what is missing comes last in both directions; then newest start; then run_id.
     """
-    compiler = _RunCompiler(list(deleted_experiment_ids))
+    compiler = _RunCompiler(list(deleted_experiment_ids), now_ms, models or {}, columns or {})
     deleted = set(deleted_experiment_ids) if view == "ACTIVE_ONLY" else set()
     experiments = [x for x in experiment_ids if x not in deleted]
     conditions = [f"r.experiment_id IN {compiler.bind('experiments', experiments)}"]
     if view != "ALL":
         conditions.append("r.lifecycle != 'deleted'" if view == "ACTIVE_ONLY" else compiler.deleted())
     if expression is not None:
-        conditions.append(compiler.condition(expression))
+        conditions.append(compiler.condition(at_moment(expression, now_ms)))
     ordering = [term for clause in order for term in compiler.ordering(clause)]
     if not any((x.entity, x.key) == ("attribute", "start_time") for x in order):
         ordering.append("r.start_time_ms DESC")
     ordering.append("r.run_id ASC")
     sql = (
-        f"SELECT r.run_id AS run_id\nFROM runs AS r FINAL{compiler.metrics_join()}\n"
+        f"SELECT r.run_id AS run_id\nFROM runs AS r FINAL{compiler.joins()}\n"
         f"WHERE {' AND '.join(conditions)}\nORDER BY {', '.join(ordering)}\n"
         f"LIMIT {compiler.bind('limit', limit)} OFFSET {compiler.bind('offset', offset)}"
     )
@@ -82,17 +102,27 @@ def runs_query(
 
 @dataclass(slots=True)
 class _RunCompiler:
-    """Turns expressions into conditions on the row r of a run and m of its metrics, and collects the parameters."""
+    """Turns expressions into conditions on the row r of a run and what is joined to it, and collects the parameters.
+
+    Joined are m, the columns of a run's metrics, and p0, p1, ... for aggregates of points.
+    """
 
     deleted_experiment_ids: list[str]
+    now_ms: int
+    models: Mapping[str, LoggedModel]
+    columns: PointColumns
     parameters: dict[str, Parameter] = field(default_factory=dict)
-    metrics: dict[str, int] = field(default_factory=dict)  # key -> the number of its columns in m
+    metrics: dict[tuple[str, str], int] = field(default_factory=dict)  # (key, column) -> its number in m
+    points: dict[tuple[str, Aggregate], int] = field(default_factory=dict)  # -> the number of its join
     keys: dict[str, str] = field(default_factory=dict)  # key -> its bound parameter
 
     def bind(self, name: str, value: Parameter) -> str:
         """Bind a value and answer its placeholder."""
         self.parameters[name] = value
-        kind = {str: "String", float: "Float64", int: "Int64", list: "Array(String)"}[type(value)]
+        if isinstance(value, list):
+            kind = f"Array({_TYPES[type(value[0])] if value else 'String'})"
+        else:
+            kind = _TYPES[type(value)]
         return f"{{{name}:{kind}}}"
 
     def value(self, value: Parameter) -> str:
@@ -108,6 +138,8 @@ class _RunCompiler:
             return "(r.lifecycle = 'deleted')"
         return f"(r.lifecycle = 'deleted' OR r.experiment_id IN {self.bind('deleted', self.deleted_experiment_ids)})"
 
+    # --- conditions -------------------------------------------------------------------------------------------------
+
     def condition(self, expression: Expression) -> str:
         """An expression as SQL that is 0 or 1, never NULL, so that NOT is the plain complement."""
         match expression:
@@ -117,83 +149,144 @@ class _RunCompiler:
                 return f"({' OR '.join(self.condition(x) for x in operands)})"
             case Not(operand):
                 return f"(NOT {self.condition(operand)})"
-            case Comparison(entity="metric", key=key):
-                number = self.metric(key)
-                return f"(m.h{number} AND {self.compared(f'm.m{number}', expression)})"
-            case Comparison(entity="param" | "tag", key=key, operator=operator):
-                column = f"r.{expression.entity}s"
-                held = f"mapContains({column}, {self.key(key)})"
-                if operator in ("IS NULL", "IS NOT NULL"):
-                    return f"(NOT {held})" if operator == "IS NULL" else held
-                return f"({held} AND {self.compared(f'{column}[{self.key(key)}]', expression)})"
-            case Comparison(entity="dataset", key=key):
-                return self.dataset(key, expression)
-        return self.attribute(expression)
-
-    def attribute(self, comparison: Comparison) -> str:
-        if comparison.key == "lifecycle_stage":
-            return self.compared(f"if({self.deleted()}, 'deleted', 'active')", comparison)
-        condition = self.compared(_RUN_COLUMNS[comparison.key], comparison)
-        # A run that has not ended has no end time, which the view writes as 0.
-        return f"(r.end_time_ms != 0 AND {condition})" if comparison.key == "end_time" else condition
-
-    def dataset(self, key: str, comparison: Comparison) -> str:
-        """Whether any one of the run's data sets matches."""
-        if key == "context":
-            path = "d, 'tags', 'mlflow.data.context'"
-            condition = f"JSONHas({path}) AND {self.compared(f'JSONExtractString({path})', comparison)}"
+        if expression.entity in ("dataset", "model"):
+            return self.several(expression)
+        if expression.entity == "attribute":
+            # A run that has not ended has no end time, which the view writes as 0.
+            found, left = "r.end_time_ms != 0" if expression.key == "end_time" else "1", self.attribute(expression.key)
+        elif expression.entity == "metric":
+            found, left = self.metric(expression.key, expression.aggregate)
         else:
-            condition = self.compared(f"JSONExtractString(d, 'dataset', '{key}')", comparison)
-        return f"arrayExists(d -> {condition}, JSONExtractArrayRaw(r.inputs, 'datasets'))"
+            column, key = f"r.{expression.entity}s", self.key(expression.key)
+            found, left = f"mapContains({column}, {key})", f"{column}[{key}]"
+        if expression.value is None:
+            return f"({'NOT ' if expression.operator == 'IS NULL' else ''}({found}))"
+        if expression.of_numbers:
+            number = self.bind("number", NUMBER_PATTERN)
+            left = f"toFloat64OrNull(if(match({left}, {number}), {left}, ''))"
+            return f"ifNull({self.compared(left, expression)}, 0)"
+        return f"({found} AND {self.compared(left, expression)})"
+
+    def attribute(self, key: str) -> str:
+        if key == "lifecycle_stage":
+            return f"if({self.deleted()}, 'deleted', 'active')"
+        if key == "duration":
+            return f"(if(r.end_time_ms != 0, r.end_time_ms, {self.bind('now', self.now_ms)}) - r.start_time_ms)"
+        return _RUN_COLUMNS[key]
+
+    def several(self, comparison: Comparison) -> str:
+        """Whether any one of the run's data sets or models matches, or whether it has any."""
+        if comparison.value is None:
+            operator = "empty" if comparison.operator == "IS NULL" else "notEmpty"
+            return f"{operator}({self.texts(comparison.entity, comparison.key)})"
+        texts = self.texts(comparison.entity, comparison.key)
+        return f"arrayExists(x -> {self.compared('x', comparison)}, {texts})"
+
+    def texts(self, entity: str, key: str) -> str:
+        """The array of what a run's data sets or models have under a key."""
+        if entity == "dataset":
+            datasets = "JSONExtractArrayRaw(r.inputs, 'datasets')"
+            if key != "context":
+                return f"arrayMap(d -> JSONExtractString(d, 'dataset', '{key}'), {datasets})"
+            path = "d, 'tags', 'mlflow.data.context'"
+            return f"arrayMap(d -> JSONExtractString({path}), arrayFilter(d -> JSONHas({path}), {datasets}))"
+        ids = (
+            "arrayMap(d -> JSONExtractString(d, 'model_id'), arrayConcat("
+            "JSONExtractArrayRaw(r.inputs, 'models'), JSONExtractArrayRaw(r.outputs, 'models')))"
+        )
+        if key == "id":
+            return ids
+        known = self.bind("models", list(self.models))
+        values = [getattr(x, MODEL_FIELDS[key]) for x in self.models.values()]
+        named = self.bind(f"models_{key}", values)
+        return f"arrayMap(i -> {named}[i], arrayFilter(i -> i > 0, arrayMap(d -> indexOf({known}, d), {ids})))"
 
     def compared(self, left: str, comparison: Comparison) -> str:
         value, operator = comparison.value, comparison.operator
         if isinstance(value, tuple):
-            return f"{left} {operator} {self.value(list(value))}"
+            if comparison.of_numbers:
+                # IN takes NaN for equal to itself.
+                found = f"arrayExists(n -> n = assumeNotNull({left}), {self.value([float(x) for x in value])})"
+                return f"if(isNull({left}), 0, {found if operator == 'IN' else f'NOT {found}'})"
+            return f"{left} {operator} {self.value([str(x) for x in value])}"
         if isinstance(value, int) and abs(value) > _INT64_MAX:
             value = float(value)
         if isinstance(value, str) and operator in ("LIKE", "ILIKE"):
             # MLflow's patterns have no escape character; ClickHouse's is the backslash.
             value = value.replace("\\", "\\\\")
-        assert value is not None  # only IS NULL and IS NOT NULL have none
+        assert isinstance(value, str | int | float)  # only IS NULL and IS NOT NULL have none, and no Now is left
+        if operator in ("=~", "!~"):
+            return f"{'NOT ' if operator == '!~' else ''}match({left}, {self.value(value)})"
         return f"{left} {operator} {self.value(value)}"
 
-    def metric(self, key: str) -> int:
+    # --- metrics ----------------------------------------------------------------------------------------------------
+
+    def metric(self, key: str, aggregate: Aggregate | None) -> tuple[str, str]:
+        """Whether a run has the metric, and what then is its value."""
+        if aggregate is not None and aggregate.of_points:
+            number = self.points.setdefault((key, aggregate), len(self.points))
+            return f"p{number}.there", f"p{number}.value"
+        number = self._column(key, "last_value" if aggregate is None else SUMMARY_COLUMNS[aggregate.name])
+        if aggregate is None or not aggregate.literal:
+            return f"m.h{number}", f"m.m{number}"
+        literal = self._column(aggregate.literal, "last_value")
+        return f"(m.h{literal} OR m.h{number})", f"if(m.h{literal}, m.m{literal}, toFloat64(m.m{number}))"
+
+    def _column(self, key: str, column: str) -> int:
         self.key(key)
-        return self.metrics.setdefault(key, len(self.metrics))
+        return self.metrics.setdefault((key, column), len(self.metrics))
 
     def ordering(self, order: Order) -> list[str]:
         """The ORDER BY terms of one clause: rank (present, NaN, missing) and value."""
         direction = "ASC" if order.ascending else "DESC"
-        if order.entity == "metric":
-            number = self.metric(order.key)
-            return [f"multiIf(NOT m.h{number}, 2, isNaN(m.m{number}), 1, 0)", f"m.m{number} {direction}"]
-        if order.entity in ("param", "tag"):
-            column, key = f"r.{order.entity}s", self.key(order.key)
-            return [f"NOT mapContains({column}, {key})", f"{column}[{key}] {direction}"]
+        match order.entity:
+            case "metric":
+                found, value = self.metric(order.key, order.aggregate)
+                return [f"multiIf(NOT {found}, 2, isNaN({value}), 1, 0)", f"{value} {direction}"]
+            case "param" | "tag":
+                column, key = f"r.{order.entity}s", self.key(order.key)
+                return [f"NOT mapContains({column}, {key})", f"{column}[{key}] {direction}"]
+            case "dataset" | "model":
+                texts = self.texts(order.entity, order.key)
+                return [f"empty({texts})", f"{'arrayMin' if order.ascending else 'arrayMax'}({texts}) {direction}"]
         if order.key == "lifecycle_stage":
             return [f"{self.deleted()} {direction}"]
-        column = _RUN_COLUMNS[order.key]
-        return [*(["r.end_time_ms = 0"] if order.key == "end_time" else []), f"{column} {direction}"]
+        rank = ["r.end_time_ms = 0"] if order.key == "end_time" else []
+        return [*rank, f"{self.attribute(order.key)} {direction}"]
 
-    def metrics_join(self) -> str:
-        """The join that gives each run one row m: per key, its latest value mN and whether it has one, hN.
+    def joins(self) -> str:
+        """The joins that give each run one row m: per column of metrics, its latest value mN and whether it has one,
+        hN; and one row pN for each aggregate of points: value and there.
 
         One pass over the summaries however many keys there are; argMax by offset is several times faster than FINAL.
         """
+        return self._metrics_join() + "".join(self._points_join(*x) for x in self.points.items())
+
+    def _metrics_join(self) -> str:
         if not self.metrics:
             return ""
         columns = "".join(
-            f", argMaxIf(last_value, offset, key = {self.keys[key]}) AS m{number}"
+            f", argMaxIf({column}, offset, key = {self.keys[key]}) AS m{number}"
             f", countIf(key = {self.keys[key]}) > 0 AS h{number}"
-            for key, number in self.metrics.items()
+            for (key, column), number in self.metrics.items()
         )
         if len(self.metrics) == 1:
-            columns = ", argMax(last_value, offset) AS m0, 1 AS h0"
-        keys = self.bind("keys", list(self.metrics))
+            [(_, column)] = self.metrics
+            columns = f", argMax({column}, offset) AS m0, 1 AS h0"
+        keys = self.bind("keys", list(dict.fromkeys(key for key, _ in self.metrics)))
         return (
             f"\nLEFT JOIN (SELECT run_id{columns} FROM metric_summary WHERE key IN {keys} GROUP BY run_id) AS m"
             " ON m.run_id = r.run_id"
+        )
+
+    def _points_join(self, what: tuple[str, Aggregate], number: int) -> str:
+        column = self.columns.get(what, {})
+        runs = self.bind(f"p{number}_runs", list(column))
+        values = self.bind(f"p{number}_values", [float(x) for x in column.values()] or [0.0])
+        return (
+            f"\nLEFT JOIN (SELECT pair.1 AS run_id, pair.2 AS value, 1 AS there FROM"
+            f" (SELECT arrayJoin(arrayZip({runs}, arraySlice({values}, 1, length({runs})))) AS pair)) AS p{number}"
+            f" ON p{number}.run_id = r.run_id"
         )
 
 
@@ -256,6 +349,9 @@ def _holds(left: str | float | None, comparison: Comparison) -> bool:
     operator, value = comparison.operator, comparison.value
     if operator in ("IS NULL", "IS NOT NULL"):
         return (left is None) == (operator == "IS NULL")
+    if comparison.of_numbers:
+        assert not isinstance(left, int | float)
+        left = number_of(left)
     if left is None:
         return False
     if isinstance(value, tuple):
@@ -263,6 +359,8 @@ def _holds(left: str | float | None, comparison: Comparison) -> bool:
     if isinstance(left, str) and isinstance(value, str):
         if operator in ("LIKE", "ILIKE"):
             return like(left, value, operator == "ILIKE")
+        if operator in ("=~", "!~"):
+            return matches_regex(value, left) == (operator == "=~")
         return (left == value) == (operator == "=")
     if isinstance(left, int | float) and isinstance(value, int | float):
         return {"=": left == value, "!=": left != value, ">": left > value, ">=": left >= value}.get(

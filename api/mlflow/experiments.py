@@ -11,6 +11,7 @@ from headrace.api.filter import parse, parse_order_by
 from headrace.api.mlflow import entities, validate
 from headrace.api.mlflow.wire import Body, Tag, add, page_start, present, required
 from headrace.api.services import Services
+from headrace.api.syntax import at_moment
 from headrace.ingest import events, limits
 from headrace.processors.registry import ACTIVE, DELETED
 
@@ -89,6 +90,8 @@ async def search_experiments(s: Services, asked: SearchExperiments) -> dict[str,
     validate.check_page(asked.max_results, PAGE_MAX)
     view = check_view(asked.view_type)
     expression = parse(asked.filter, "experiments")
+    if expression is not None:
+        expression = at_moment(expression, s.clock.time_ms())
     order = parse_order_by(asked.order_by, "experiments")
     start = page_start(asked.page_token)
     found = [

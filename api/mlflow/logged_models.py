@@ -15,6 +15,7 @@ from headrace.api.filter import Comparison, parse
 from headrace.api.mlflow import entities
 from headrace.api.mlflow.wire import Body, Tag, absent, add, number, page_start, present
 from headrace.api.services import Services
+from headrace.api.syntax import at_moment
 from headrace.ingest import events, limits
 from headrace.ingest.names import run_name
 from headrace.processors.registry import LoggedModel
@@ -172,6 +173,8 @@ async def search_models(s: Services, asked: SearchLoggedModels) -> dict[str, Any
     if any(not dataset.dataset_name for dataset in asked.datasets):
         raise invalid("`dataset_name` in the `datasets` clause must be specified.")
     expression = parse(asked.filter, "logged_models")
+    if expression is not None:
+        expression = at_moment(expression, s.clock.time_ms())
     orders = asked.order_by or [OrderBy(field_name="creation_time", ascending=False)]
     start = page_start(asked.page_token)
     models = [m for m in await s.tracking.logged_models() if m.experiment_id in asked.experiment_ids]

@@ -10,11 +10,15 @@ from headrace.api.filter import (
     FILTER_CHARS_MAX,
     FILTER_COMPARISONS_MAX,
     FILTER_DEPTH_MAX,
+    FILTER_POINT_AGGREGATES_MAX,
+    FILTER_REGEXES_MAX,
+    Aggregate,
     And,
     Comparison,
     FilterError,
     Kind,
     Not,
+    Now,
     Or,
     Order,
     parse,
@@ -61,6 +65,52 @@ A, B, C = (Comparison("param", key, "=", "x") for key in "abc")
         (r"params.a = 'it\'s'", Comparison("param", "a", "=", "it's")),
         ('params.a = "say ""hi"""', Comparison("param", "a", "=", 'say "hi"')),
         (r"params.a = 'C:\dir\'", Comparison("param", "a", "=", "C:\\dir\\")),
+        # From here on: what MLflow refuses.
+        ("params.a = 3", Comparison("param", "a", "=", 3.0)),
+        ("tags.a >= 1.5k", Comparison("tag", "a", ">=", 1500.0)),
+        ("params.a in ('x', 'y')", Comparison("param", "a", "IN", ("x", "y"))),
+        ("params.a not in (32, 64)", Comparison("param", "a", "NOT IN", (32.0, 64.0))),
+        ("status in ('FAILED')", Comparison("attribute", "status", "IN", ("FAILED",))),
+        ("params.a =~ '^x.*'", Comparison("param", "a", "=~", "^x.*")),
+        ("params.a!~'x'", Comparison("param", "a", "!~", "x")),
+        ("metrics.a is null", Comparison("metric", "a", "IS NULL", None)),
+        ("end_time IS NULL", Comparison("attribute", "end_time", "IS NULL", None)),
+        ("dataset.name is not null", Comparison("dataset", "name", "IS NOT NULL", None)),
+        ("metrics.mem < 4GiB", Comparison("metric", "mem", "<", 4.0 * 1024**3)),
+        ("metrics.mem < 10M", Comparison("metric", "mem", "<", 1e7)),
+        ("start_time > '1970-01-02'", Comparison("attribute", "start_time", ">", 86_400_000)),
+        ("start_time > '1970-01-01T01:00:00.0015+01:00'", Comparison("attribute", "start_time", ">", 1.5)),
+        ("start_time > now", Comparison("attribute", "start_time", ">", Now(0))),
+        ("start_time > now - 7d", Comparison("attribute", "start_time", ">", Now(-604_800_000))),
+        ("end_time<NOW-1h30m", Comparison("attribute", "end_time", "<", Now(-5_400_000))),
+        ("end_time < now + 0.5s", Comparison("attribute", "end_time", "<", Now(500))),
+        ("duration > 1h30m", Comparison("attribute", "duration", ">", 5_400_000)),
+        ("duration <= 5000", Comparison("attribute", "duration", "<=", 5000)),
+        ("run.duration < 1.5ms", Comparison("attribute", "duration", "<", 1.5)),
+        ("metrics.x.min < 1", Comparison("metric", "x", "<", 1.0, Aggregate("min", "x.min"))),
+        ("metrics.a.b.last_step > 9", Comparison("metric", "a.b", ">", 9.0, Aggregate("last_step", "a.b.last_step"))),
+        ('metrics."x".max < 1', Comparison("metric", "x", "<", 1.0, Aggregate("max"))),
+        ("metrics.`x.min` < 1", Comparison("metric", "x.min", "<", 1.0)),
+        ("metrics.min < 1", Comparison("metric", "min", "<", 1.0)),
+        ("metrics.x.mean < 1", Comparison("metric", "x.mean", "<", 1.0)),
+        ("metrics.x.at(-10) < 1", Comparison("metric", "x", "<", 1.0, Aggregate("at", step=-10))),
+        ("metrics.'x y'.at( 1k ) < 1", Comparison("metric", "x y", "<", 1.0, Aggregate("at", step=1000))),
+        (
+            "metrics.loss.at_best(val_acc) < 1",
+            Comparison("metric", "loss", "<", 1.0, Aggregate("at_best", other="val_acc", best="max")),
+        ),
+        (
+            "metrics.acc.at_best(val/loss) > 1",
+            Comparison("metric", "acc", ">", 1.0, Aggregate("at_best", other="val/loss", best="min")),
+        ),
+        (
+            "metrics.`acc`.at_best('a b', MIN) is null",
+            Comparison("metric", "acc", "IS NULL", None, Aggregate("at_best", other="a b", best="min")),
+        ),
+        ("models.name = 'm'", Comparison("model", "name", "=", "m")),
+        ("dataset.source_type = 's3'", Comparison("dataset", "source_type", "=", "s3")),
+        ("code.commit LIKE 'abc%'", Comparison("tag", "mlflow.source.git.commit", "LIKE", "abc%")),
+        ("environment.host = 'h'", Comparison("tag", "headrace.host", "=", "h")),
         ("params.a = 'x' AND params.b = 'x'", And((A, B))),
         ("params.a = 'x' or params.b = 'x' and params.c = 'x'", Or((A, And((B, C))))),
         ("(params.a = 'x' or params.b = 'x') and not params.c = 'x'", And((Or((A, B)), Not(C)))),
@@ -103,24 +153,52 @@ def test_an_empty_filter_is_none(text: str) -> None:
         ("runs", "metrics.x in (1)", "Expected numeric value type for metric. Found (", 14),
         ("runs", "start_time > '3'", "Expected numeric value type for numeric attribute: start_time", 14),
         ("runs", "start_time > nan", "Expected numeric value type for numeric attribute: start_time", 14),
-        ("runs", "params.a = 3", "Expected a quoted string value for parameter", 12),
         ("runs", "status = 3", "Expected a quoted string value for attributes", 10),
         ("runs", "dataset.name = 3", "Expected a quoted string value for dataset attributes", 16),
-        ("runs", "params.a in ('x')", "Expected a quoted string value for parameter", 13),
         ("runs", "params.a = x", "Parameter value is either not quoted or unidentified quote types", 12),
         ("runs", "params.a = `x`", "Parameter value is either not quoted or unidentified quote types", 12),
         ("runs", "run_id in ()", "While parsing a list in the query, expected a non-empty list of string values", 12),
         ("runs", "run_id in (1, 2)", "While parsing a list in the query, expected string value", 12),
         ("runs", "run_id in ('a' 'b')", "While parsing a list in the query, expected a comma", 16),
-        ("runs", "status in ('x')", "attributes support comparison with a list of quoted string values", 11),
         ("runs", "metrics.x LIKE 3", "Invalid comparator 'LIKE'", 11),
         ("runs", "params.a > 'x'", "Invalid comparator '>'", 10),
         ("runs", "params.a == 'x'", "Invalid comparator '=='", 10),
         ("runs", "params.a <> 'x'", "Invalid comparator '<>'", 10),
         ("runs", "status >= 'x'", "Invalid comparator '>='", 8),
-        ("runs", "metrics.a is null", "IS NULL / IS NOT NULL is only supported for tags and params", 11),
-        ("runs", "end_time is null", "IS NULL / IS NOT NULL is only supported for tags and params", 10),
         ("runs", "params.a = '\ud800'", "it is not valid Unicode", 13),
+        ("runs", "params.a like 3", "Expected a quoted string value for parameter", 15),
+        ("runs", "params.a in ('x', 3)", "While parsing a list in the query, expected string value", 19),
+        ("runs", "params.a in (3, 'x')", "While parsing a list in the query, expected string value", 17),
+        ("runs", "params.a = 3x", "Parameter value is either not quoted or unidentified quote types", 12),
+        ("runs", "metrics.x > 4GB2", "Expected numeric value type for metric. Found 4GB2", 13),
+        ("runs", "metrics.x > ınf", "Expected numeric value type for metric. Found ınf", 13),
+        ("runs", "metrics.x =~ 'a'", "Expected numeric value type for metric", 14),
+        ("runs", "start_time > now - 7x", "Invalid clause(s) in filter string: '7x'", 20),
+        ("runs", "start_time > now - -7d", "Invalid clause(s) in filter string: '-7d'", 20),
+        ("runs", "start_time > now -", "Invalid clause(s) in filter string", 19),
+        ("runs", "start_time > '2026-13-01'", "Expected numeric value type for numeric attribute: start_time", 14),
+        ("runs", "start_time =~ '2026-01-01'", "Invalid comparator '=~'", 12),
+        ("runs", "duration > 3x", "Expected numeric value type for numeric attribute: duration", 12),
+        ("runs", "duration > '3h'", "Expected numeric value type for numeric attribute: duration", 12),
+        (
+            "runs",
+            "params.a =~ '('",
+            "Invalid clause(s) in filter string: ''('' is no regular expression: missing )",
+            13,
+        ),
+        ("runs", "params.a =~ '(?=a)'", "is no regular expression: invalid perl operator", 13),
+        ("runs", f"params.a =~ '{'a' * 1001}'", "it has 1001 characters", 13),
+        ("runs", "metrics.at(3) > 1", "Invalid identifier 'metrics.at'", 11),
+        ("runs", "metrics.x.at() > 1", "Invalid clause(s) in filter string: ')'", 14),
+        ("runs", "metrics.x.at(1.5) > 1", "Invalid clause(s) in filter string: '1.5'", 14),
+        ("runs", "metrics.x.at(1e30) > 1", "Invalid clause(s) in filter string: '1e30'", 14),
+        ("runs", "metrics.x.at(1, 2) > 1", "Invalid clause(s) in filter string: ','", 15),
+        ("runs", "metrics.x.mean(1) > 1", "Invalid metric aggregate 'mean'", 11),
+        ("runs", 'metrics."x".mean > 1', "Invalid metric aggregate 'mean'", 13),
+        ("runs", "metrics.x.at_best() > 1", "Invalid clause(s) in filter string: ')'", 19),
+        ("runs", "metrics.x.at_best(y, best) > 1", "Invalid clause(s) in filter string: 'best'", 22),
+        ("runs", "code.x = 'a'", "Invalid code key 'x'", 1),
+        ("runs", "models.x = 'a'", "Invalid model key 'x'", 1),
         ("experiments", "params.a = 'x'", "Invalid entity type 'params'", 1),
         ("experiments", "attr.name = 'x'", "Invalid entity type 'attr'", 1),
         ("experiments", "run_id = 'x'", "Invalid attribute key 'run_id'", 1),
@@ -157,6 +235,25 @@ def test_length_and_number_of_comparisons_are_bounded() -> None:
         parse("x" * (FILTER_CHARS_MAX + 1), "runs")
 
 
+def test_what_is_slow_is_bounded() -> None:
+    for text, bound in (
+        ("params.a =~ 'x'", FILTER_REGEXES_MAX),
+        ("metrics.a.at(1) > 1", FILTER_POINT_AGGREGATES_MAX),
+    ):
+        assert parse(" or ".join([text] * bound), "runs") is not None
+        with pytest.raises(FilterError, match=f"at most {bound}"):
+            parse(" or ".join([text] * (bound + 1)), "runs")
+
+
+@pytest.mark.parametrize("value", ["1" * 150_000 + "x", "1." + "1" * 150_000 + "x", "1d" * 70_000 + "x", "1h" * 70_000])
+@pytest.mark.parametrize("key", ["metrics.x", "params.x", "start_time", "duration"])
+def test_a_hostile_number_is_judged_at_once(key: str, value: str) -> None:
+    started = time.perf_counter()
+    with pytest.raises(FilterError):
+        parse(f"{key} > {value}", "runs")
+    assert time.perf_counter() - started < 5
+
+
 @pytest.mark.parametrize("unit", ["\\'", "''", "'", "\\''", '"', "`", "(", "<", "a.", "not ", "é"])
 def test_a_hostile_text_is_refused_at_once(unit: str) -> None:
     text = "params.a = '" + unit * (100_000 // len(unit)) + "x"
@@ -176,6 +273,12 @@ def test_a_hostile_text_is_refused_at_once(unit: str) -> None:
         ("runs", "  attributes.start_time desc ", Order("attribute", "start_time", False)),
         ("runs", "Created", Order("attribute", "start_time", True)),
         ("runs", "run_name", Order("attribute", "run_name", True)),
+        ("runs", "dataset.name", Order("dataset", "name", True)),
+        ("runs", "models.type DESC", Order("model", "type", False)),
+        ("runs", "code.branch", Order("tag", "mlflow.source.git.branch", True)),
+        ("runs", "duration DESC", Order("attribute", "duration", False)),
+        ("runs", "metrics.x.min DESC", Order("metric", "x", False, Aggregate("min", "x.min"))),
+        ("runs", "metrics.x.at(3)", Order("metric", "x", True, Aggregate("at", step=3))),
         ("experiments", "creation_time DESC", Order("attribute", "creation_time", False)),
         ("experiments", "`name`", Order("attribute", "name", True)),
     ],
@@ -193,7 +296,6 @@ def test_an_order_by_clause_parses(kind: Kind, clause: str, expected: Order) -> 
         ("runs", ["metrics.x foo"], "Invalid ordering key in order_by clause"),
         ("runs", ["foo"], "Invalid attribute key 'foo'"),
         ("runs", ["foo.bar"], "Invalid entity type 'foo'"),
-        ("runs", ["dataset.name"], "Invalid order_by entity: dataset"),
         ("runs", ["Created", "start_time DESC"], "`order_by` contains duplicate fields"),
         ("runs", ["name"] * 51, "Invalid order_by"),
         ("experiments", ["tags.a"], "Invalid order_by entity: tag"),
