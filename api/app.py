@@ -29,6 +29,7 @@ from headrace.api.errors import HANDLERS
 from headrace.api.live import Live
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
 from headrace.api.mlflow.documents import Documents
+from headrace.api.point_aggregates import PointAggregates
 from headrace.api.services import Services
 from headrace.api.settings import Settings
 from headrace.api.stores.opening import open_store
@@ -96,6 +97,7 @@ def create_app(
             store,
             feed,
             Documents(),
+            PointAggregates(views),
             rebuilder,
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)

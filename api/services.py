@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from headrace.api.ends import Ends
     from headrace.api.live import Live
     from headrace.api.mlflow.documents import Documents
+    from headrace.api.point_aggregates import PointAggregates
     from headrace.api.stores.store import ArtifactStore
     from headrace.api.tracking import Tracking
 
@@ -37,6 +38,7 @@ class Services:
     artifacts: ArtifactStore
     live: Live
     documents: Documents
+    aggregates: PointAggregates
     rebuilding: Rebuilding | None
 
 

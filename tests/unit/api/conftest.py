@@ -14,6 +14,7 @@ from headrace.api.services import Services
 from headrace.api.settings import Settings
 from headrace.ingest.clock import ManualClock
 from headrace.ingest.sqlite import SqliteLog
+from headrace.processors.engine import Engine
 from headrace.processors.views import embedded
 
 V2 = "/api/2.0/mlflow"
@@ -22,13 +23,14 @@ V2 = "/api/2.0/mlflow"
 class Server:
     """An app, called from code that is not async. folder: its data. log: where its events go."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fold: type[Engine] = Engine) -> None:
         self.folder = folder
         self.clock = ManualClock(1_700_000_000_000)
         self.log = SqliteLog(folder / "log.db", self.clock)
         self._views = embedded(folder / "views")
         self._runner = asyncio.Runner()
-        self.app = create_app(Settings(data_dir=folder, body_bytes_max=1_000_000), self.log, self._views, self.clock)
+        settings = Settings(data_dir=folder, body_bytes_max=1_000_000)
+        self.app = create_app(settings, self.log, self._views, self.clock, fold=fold)
         self._lifespan = self.app.router.lifespan_context(self.app)
         self.wait(self._lifespan.__aenter__())
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test")
