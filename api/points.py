@@ -41,6 +41,7 @@ class Link:
 
 
 _COLUMNS = "key, step, timestamp_ms, value"
+_MORE = "model_id, dataset_name, dataset_digest, partition, offset"
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,15 @@ class Points:
     """A subquery for the points of runs, in no order: run_id, key, step, timestamp_ms, value.
 
     What a REST client sent twice is one point. keys: none for all. cut: leaves out what was logged later; None for all.
-    links: what the runs inherit, whole chains of it, each a link of its own.
+    links: what the runs inherit, whole chains of it, each a link of its own. whole: every row as it was stored, with
+    model_id, dataset_name, dataset_digest, partition and offset beside.
     """
 
     run_ids: Sequence[str]
     keys: Sequence[str] = ()
     cut: Cut | None = None
     links: Sequence[Link] = ()
+    whole: bool = False
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -79,25 +82,27 @@ class Points:
         if self.cut is not None:
             # Of a partition that the moment does not know, the array has no item: 0, so nothing.
             conditions.append("offset < {points_ends:Array(UInt64)}[partition + 1]")
-        parts = [_collapsed("run_id", "metrics", ["run_id IN {points_runs:Array(String)}", *conditions])]
+        own = ["run_id IN {points_runs:Array(String)}", *conditions]
+        parts = self._selects("run_id", "metrics", own)
         if self.links:
-            parts.append(_collapsed("heir AS run_id", _INHERITED, ["step <= step_max", *conditions]))
+            parts += self._selects("heir AS run_id", _INHERITED, ["step <= step_max", *conditions])
         return f"({' UNION ALL '.join(parts)})"
+
+    def _selects(self, run_id: str, source: str, conditions: list[str]) -> list[str]:
+        where = " AND ".join(conditions)
+        if self.whole:
+            return [f"SELECT {run_id}, {_COLUMNS}, {_MORE} FROM {source} WHERE {where}"]
+        # Only what came without a writer can have been sent twice by its client; see schema.sql.
+        return [
+            f"SELECT {run_id}, {_COLUMNS} FROM {source} WHERE {where} AND writer != ''",
+            f"SELECT DISTINCT {run_id}, {_COLUMNS} FROM {source} WHERE {where} AND writer = ''",
+        ]
 
 
 _INHERITED = (
-    "(SELECT run_id AS source, partition, offset, writer, " + _COLUMNS + " FROM metrics"
+    f"(SELECT run_id AS source, writer, {_COLUMNS}, {_MORE} FROM metrics"
     " WHERE run_id IN {points_sources:Array(String)}) AS inherited"
     " INNER JOIN (SELECT link.1 AS heir, link.2 AS source, link.3 AS step_max FROM (SELECT arrayJoin(arrayZip("
     "{points_heirs:Array(String)}, {points_sources:Array(String)}, {points_steps:Array(Int64)})) AS link)) AS links"
     " USING source"
 )
-
-
-def _collapsed(run_id: str, source: str, conditions: list[str]) -> str:
-    """Only what came without a writer can have been sent twice by its client; see schema.sql."""
-    where = " AND ".join(conditions)
-    return (
-        f"SELECT {run_id}, {_COLUMNS} FROM {source} WHERE {where} AND writer != ''"
-        f" UNION ALL SELECT DISTINCT {run_id}, {_COLUMNS} FROM {source} WHERE {where} AND writer = ''"
-    )

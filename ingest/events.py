@@ -27,6 +27,7 @@ class RunCreated(Event, frozen=True):
     tags and params: set in the same moment.
     heartbeat_interval_s: how often the trainer promises a RunHeartbeat; 0 promises none.
     artifact_root: where the experiment keeps artifacts; empty for the server's default.
+    forked_from: the run it goes on from, or empty; it has that run's points up to and with fork_step as its own.
     """
 
     experiment_id: str
@@ -39,6 +40,8 @@ class RunCreated(Event, frozen=True):
     params: dict[str, str] = {}
     heartbeat_interval_s: float = 0.0
     artifact_root: str = ""
+    forked_from: str = ""
+    fork_step: Int64 = 0
 
 
 class RunResumed(Event, frozen=True):
@@ -143,6 +146,12 @@ class ConsoleWritten(Event, frozen=True):
 
     stream: str
     text: str
+
+
+class RunMoved(Event, frozen=True):
+    """The run belongs to another experiment from now on. Its artifacts stay where they are."""
+
+    experiment_id: str
 
 
 class RunDeleted(Event, frozen=True):
@@ -272,6 +281,7 @@ TYPES: dict[str, type[Event]] = {
     "headrace.run.outputs-logged": OutputsLogged,
     "headrace.run.artifact-logged": ArtifactLogged,
     "headrace.run.console-written": ConsoleWritten,
+    "headrace.run.moved": RunMoved,
     "headrace.run.deleted": RunDeleted,
     "headrace.run.restored": RunRestored,
     "headrace.experiment.created": ExperimentCreated,

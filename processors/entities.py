@@ -133,6 +133,14 @@ class Entities(ABC):
         """The newest state of a run, if it is in memory."""
         return self._entities.states.cached(run_id)
 
+    def forked(self) -> set[str]:
+        """The runs that were forked from others; may grow while it is read, so only look runs up in it."""
+        return self._entities.states.forked
+
+    def moved(self) -> list[str]:
+        """The runs that have changed their experiment."""
+        return list(self._entities.states.moved)
+
     def knows(self, run_id: str) -> bool:
         """Whether any event of the run has been folded."""
         return run_id in self._entities.states

@@ -74,7 +74,8 @@ class EntityFold:
                 state = self.states.cached(run_id)
                 assert state is not None
                 batch.runs[run_id] = state
-            if record.envelope.type != _HEARTBEAT and self._dead_letters.is_new(record):
+            kept = record.envelope.type != _HEARTBEAT or outcome.reason == runs.BACK
+            if kept and self._dead_letters.is_new(record):
                 batch.events.append((record, outcome))
         return batch
 

@@ -28,6 +28,8 @@ RUNS = pa.schema(
         ("lifecycle", pa.string()),
         ("deleted_time_ms", pa.int64()),
         ("artifact_uri", pa.string()),
+        ("forked_from", pa.string()),
+        ("fork_step", pa.int64()),
         ("heartbeat_interval_s", pa.float64()),
         ("heartbeat_ms", pa.int64()),
         ("params", _MAP),

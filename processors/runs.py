@@ -16,6 +16,8 @@ ENDED = ("FINISHED", "FAILED", "KILLED")
 RUN_NAME_TAG = "mlflow.runName"
 SILENCE = "no heartbeat"
 """A run that ended with a reason that starts so is brought back by its next heartbeat."""
+BACK = "the run is back"
+"""Why history keeps such a heartbeat, and no other."""
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -38,6 +40,8 @@ class RunState(msgspec.Struct, frozen=True):
     lifecycle: str = ACTIVE
     deleted_time_ms: int = 0
     artifact_uri: str = ""
+    forked_from: str = ""
+    fork_step: int = 0
     heartbeat_interval_s: float = 0.0
     heartbeat_ms: int = 0
     params: dict[str, str] = {}
@@ -81,8 +85,10 @@ def _changes(run: RunState, record: Record, event: e.Event) -> dict[str, Any] | 
         case e.AttributesLogged():
             return _attributes(run, event)
         case e.RunHeartbeat():
-            revived = {"status": "RUNNING", "status_reason": "", "end_time_ms": 0} if _silenced(run) else {}
-            return {"heartbeat_ms": record.timestamp_ms, **revived}
+            if not _silenced(run):
+                return {"heartbeat_ms": record.timestamp_ms}
+            back = {"status": "RUNNING", "status_reason": "", "end_time_ms": 0, "reason": BACK}
+            return {"heartbeat_ms": record.timestamp_ms, **back}
         case e.RunCreated():
             return _created(run, record, event)
         case e.RunEnded():
@@ -113,6 +119,8 @@ def _changes(run: RunState, record: Record, event: e.Event) -> dict[str, Any] | 
         case e.OutputsLogged():
             made = {model.model_id: model for model in (*run.outputs.models, *event.models)}
             return {"outputs": e.OutputsLogged(list(made.values()))}
+        case e.RunMoved():
+            return {"experiment_id": event.experiment_id}
         case e.RunDeleted():
             if run.lifecycle == DELETED:
                 return {}
@@ -139,6 +147,8 @@ def _created(run: RunState, record: Record, event: e.RunCreated) -> dict[str, An
         "status": run.status if ended else event.status,
         "start_time_ms": event.start_time_ms,
         "artifact_uri": _artifact_uri(event.artifact_root, event.experiment_id, run.run_id),
+        "forked_from": event.forked_from,
+        "fork_step": event.fork_step,
         "heartbeat_interval_s": event.heartbeat_interval_s,
         "heartbeat_ms": record.timestamp_ms,
         "params": params,

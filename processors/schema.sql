@@ -4,6 +4,7 @@
 -- One row a run, whole; a newer row (higher offset, same partition) replaces an older one.
 -- created is false while only later events of the run have come. params and tags are the run's current ones; writers is the last sequence seen from each writer of the run.
 -- inputs and outputs are JSON: {"datasets": [...], "models": [...]} and {"models": [...]}.
+-- forked_from is the run whose points up to and with fork_step are this one's too; '' where there is none.
 -- Times are milliseconds since the epoch, UTC; end_time_ms and deleted_time_ms are 0 where there is none.
 CREATE TABLE IF NOT EXISTS runs
 (
@@ -19,6 +20,8 @@ CREATE TABLE IF NOT EXISTS runs
     lifecycle       LowCardinality(String),
     deleted_time_ms Int64,
     artifact_uri    String,
+    forked_from     String,
+    fork_step       Int64,
     heartbeat_interval_s Float64,
     heartbeat_ms    Int64,
     params          Map(String, String),
@@ -35,7 +38,7 @@ ORDER BY run_id
 
 -- Every event of the runs and registry topics, once, in its place: the history of every object.
 -- outcome: applied, refused or rejected (reason says why; rejected could not be
--- read), or skipped (an unknown type, kept for later versions). Heartbeats are left out.
+-- read), or skipped (an unknown type, kept for later versions). Heartbeats are left out, but for those that brought a run back.
 CREATE TABLE IF NOT EXISTS events
 (
     topic        LowCardinality(String),

@@ -54,8 +54,17 @@ class RunStates:
         self._by_experiment: dict[str, dict[str, RunState]] = {}
         self._max = RUNS_MAX if partition is None else RUNS_OF_PARTITION_MAX
         self._known: set[str] = set()
+        self.forked: set[str] = set()
+        """The runs that were forked from others, in memory or not."""
+        self.moved: set[str] = set()
+        """The runs that have changed their experiment; kept where there are those of all partitions."""
         if empty:
             return
+        forked = f"SELECT run_id FROM runs{_of(partition)} GROUP BY run_id HAVING max(forked_from) != ''"
+        self.forked = {row[0] for row in views.rows(forked)}
+        if partition is None:
+            moved = "SELECT DISTINCT subject FROM events WHERE topic = 'runs' AND type = 'headrace.run.moved'"
+            self.moved = {row[0] for row in views.rows(moved)}
         self._known = {row[0] for row in views.rows(f"SELECT DISTINCT run_id FROM runs{_of(partition)}")}
         if partition is None and len(self._known) <= RUNS_MAX:
             self.load(self._known)
@@ -98,9 +107,12 @@ class RunStates:
         before = self._cached.get(state.run_id)
         if before is not None and before.experiment_id != state.experiment_id:
             del self._by_experiment[before.experiment_id][state.run_id]
+            self.moved.add(state.run_id)
         self._cached[state.run_id] = state
         self._by_experiment.setdefault(state.experiment_id, {})[state.run_id] = state
         self._known.add(state.run_id)
+        if state.forked_from:
+            self.forked.add(state.run_id)
         self._cached.move_to_end(state.run_id)
 
     def evict(self, unsaved: Unsaved) -> None:

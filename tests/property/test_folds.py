@@ -40,6 +40,7 @@ RUN_EVENTS = st.one_of(
     st.builds(e.InputsLogged, st.lists(st.builds(e.DatasetInput, st.builds(e.Dataset, WORD, WORD), PAIRS), max_size=2)),
     st.builds(e.OutputsLogged, st.lists(st.builds(e.ModelOutput, WORD, st.integers(0, 2)), max_size=2)),
     st.just(e.RunDeleted()),
+    st.builds(e.RunMoved, st.sampled_from(["0", "7"])),
     st.just(e.RunRestored()),
 )
 REGISTRY_EVENTS = st.one_of(
