@@ -22,10 +22,12 @@ from headrace.api import (
     telemetry,
 )
 from headrace.api.appender import Appender
+from headrace.api.as_of import AsOf
 from headrace.api.body import BodyLimit
 from headrace.api.direct import Direct
 from headrace.api.ends import Ends
 from headrace.api.errors import HANDLERS
+from headrace.api.forks import Forks
 from headrace.api.live import Live
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
 from headrace.api.mlflow.documents import Documents
@@ -38,7 +40,7 @@ from headrace.api.tracking import Tracking
 from headrace.api.watchdog import Watchdog
 from headrace.ingest import events, limits
 from headrace.ingest.clock import Clock, SystemClock
-from headrace.ingest.log import Log
+from headrace.ingest.log import HistoryLog, Log
 from headrace.ingest.past import PastLog
 from headrace.ingest.topics import REGISTRY
 from headrace.processors.engine import Engine
@@ -57,7 +59,7 @@ DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Head
 
 def create_app(
     settings: Settings,
-    log: Log,
+    log: HistoryLog,
     views: Views,
     clock: Clock | None = None,
     store: ArtifactStore | None = None,
@@ -76,7 +78,9 @@ def create_app(
         engine = await run_in_threadpool(fold, log, views, clock)
         appender = Appender(log)
         ends = Ends(log)
-        tracking = Tracking(ends, engine, appender, clock, settings.read_wait_s)
+        forks = Forks(engine, views)
+        tracking = Tracking(ends, engine, forks, appender, clock, settings.read_wait_s)
+        past = AsOf(log, engine, views, forks, tracking, clock)
 
         async def standing() -> live.Standing:
             log_ends, viewed = await ends.now(), engine.viewed.offsets()
@@ -94,6 +98,8 @@ def create_app(
             engine,
             appender,
             tracking,
+            forks,
+            past,
             store,
             feed,
             Documents(),

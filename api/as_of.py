@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,6 +16,7 @@ from headrace.api.errors import invalid
 from headrace.api.forks import Forks, joined
 from headrace.api.point_summaries import Summaries, point_summaries
 from headrace.api.points import Cut, Points
+from headrace.api.tracking import Tracking
 from headrace.ingest.clock import Clock
 from headrace.ingest.log import HistoryLog, LogError, LogUnavailable, Partition
 from headrace.ingest.moments import BadMoment, parse
@@ -53,21 +54,14 @@ class AsOf:
     """One server's reads of the past."""
 
     def __init__(
-        self,
-        log: HistoryLog,
-        engine: Entities,
-        views: Views,
-        forks: Forks,
-        clock: Clock,
-        stored: Callable[[Mapping[Partition, int]], Awaitable[None]],
+        self, log: HistoryLog, engine: Entities, views: Views, forks: Forks, tracking: Tracking, clock: Clock
     ) -> None:
-        """stored: waits until the views hold everything up to these offsets."""
         self._log = log
         self._engine = engine
         self._views = views
         self._forks = forks
         self._clock = clock
-        self._stored = stored
+        self._tracking = tracking
         self._lock = threading.Lock()
         self._cuts: OrderedDict[str, Cut] = OrderedDict()
         self._moments: OrderedDict[tuple[tuple[Partition, int], ...], _Moment] = OrderedDict()
@@ -83,7 +77,7 @@ class AsOf:
         found = self._cuts.get(text)
         if found is None:
             found = await run_in_threadpool(self._resolved, text)
-        await self._stored({p: end for p, end in found.ends.items() if p.topic in FOLDED})
+        await self._tracking.stored({p: end for p, end in found.ends.items() if p.topic in FOLDED})
         return found
 
     def _resolved(self, text: str) -> Cut:
@@ -108,9 +102,17 @@ class AsOf:
         """The moment up to which everything has been folded here."""
         return Cut(self._engine.folded.offsets())
 
+    async def registry(self, as_of: str) -> Registry:
+        """Experiments and logged models as of the moment a request names, or now. Raises as `cut` does."""
+        cut = await self.cut(as_of)
+        if cut is not None:
+            return await run_in_threadpool(self.registry_at, cut)
+        await self._tracking.folded(REGISTRY)
+        return self._engine.registry
+
     # --- each blocks on I/O -------------------------------------------------------------------------------------------
 
-    def registry(self, cut: Cut) -> Registry:
+    def registry_at(self, cut: Cut) -> Registry:
         """Experiments and logged models. Raises LogUnavailable."""
         moment = self._moment(cut)
         with moment.lock:
@@ -129,9 +131,11 @@ class AsOf:
         """Runs and their metrics by key, in the order given. Raises ViewsUnavailable, LogUnavailable."""
         states = self.states(cut, run_ids)
         summaries = self.summaries(cut, list(states))
-        deleted = set(self.registry(cut).deleted_ids())
+        deleted = set(self.registry_at(cut).deleted_ids())
         return [
-            (_in_its_experiment(states[x], deleted), summaries.get(x, {})) for x in dict.fromkeys(run_ids) if x in states
+            (_in_its_experiment(states[x], deleted), summaries.get(x, {}))
+            for x in dict.fromkeys(run_ids)
+            if x in states
         ]
 
     def candidates(self, cut: Cut, experiment_ids: Collection[str]) -> list[RunState]:
@@ -140,7 +144,9 @@ class AsOf:
         if self._engine.all_in_memory():
             current = {state.run_id: state for state in self._engine.runs_of(wanted)}
         else:
-            sql = f"SELECT {COLUMNS} FROM runs FINAL WHERE experiment_id IN {{ids:Array(String)}} LIMIT {{limit:UInt64}}"
+            sql = (
+                f"SELECT {COLUMNS} FROM runs FINAL WHERE experiment_id IN {{ids:Array(String)}} LIMIT {{limit:UInt64}}"
+            )
             rows = self._views.rows(sql, {"ids": list(wanted), "limit": RUNS_MAX + 1})
             if len(rows) > RUNS_MAX:
                 raise invalid(f"These experiments have more than {RUNS_MAX} runs; name fewer to search as of a moment")

@@ -21,7 +21,7 @@ from headrace.api.settings import Settings
 from headrace.api.stores.opening import open_store
 from headrace.api.stores.store import StoreUnavailable
 from headrace.ingest.clock import Clock
-from headrace.ingest.log import Log, LogError
+from headrace.ingest.log import HistoryLog, Log, LogError
 from headrace.ingest.opening import log_file, open_log
 from headrace.ingest.past import PastLog, is_past
 from headrace.processors import views
@@ -120,9 +120,9 @@ def serve(settings: Settings) -> None:
             raise CannotStart(f"the server on {settings.data_dir} did not start; the lines above say why")
 
 
-def _opened(settings: Settings) -> tuple[Log, Views, Callable[[Log, Views, Clock], Entities]]:
+def _opened(settings: Settings) -> tuple[HistoryLog, Views, Callable[[Log, Views, Clock], Entities]]:
     """The log, the views, and what folds one into the other here. Raises CannotStart."""
-    log: Log | None = None
+    log: HistoryLog | None = None
     try:
         past = not settings.log and is_past(settings.data_dir)
         log = PastLog(log_file(str(settings.data_dir))) if past else open_log(settings.log or str(settings.data_dir))

@@ -25,10 +25,20 @@ class Cut:
         """Whether a record was in the log at this moment."""
         return offset < self.ends.get(Partition(topic, partition), 0)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What BEFORE's parameter holds."""
+        return {"points_ends": self.offsets(METRICS)}
+
     def offsets(self, topic: str) -> list[int]:
         """The ends of a topic's partitions, by their number."""
         ends = {p.partition: end for p, end in self.ends.items() if p.topic == topic}
         return [ends.get(number, 0) for number in range(max(ends, default=-1) + 1)]
+
+
+# Of a partition that the moment does not know, the array has no item: 0, so nothing.
+BEFORE = "offset < {points_ends:Array(UInt64)}[partition + 1]"
+"""The condition on rows of `metrics` and `metric_summary` that were there at a Cut, whose parameters it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ class Points:
         if self.keys:
             found["points_keys"] = list(dict.fromkeys(self.keys))
         if self.cut is not None:
-            found["points_ends"] = self.cut.offsets(METRICS)
+            found |= self.cut.parameters
         if self.links:
             found["points_heirs"] = [x.run_id for x in self.links]
             found["points_sources"] = [x.source_run_id for x in self.links]
@@ -80,8 +90,7 @@ class Points:
         if self.keys:
             conditions.append("key IN {points_keys:Array(String)}")
         if self.cut is not None:
-            # Of a partition that the moment does not know, the array has no item: 0, so nothing.
-            conditions.append("offset < {points_ends:Array(UInt64)}[partition + 1]")
+            conditions.append(BEFORE)
         own = ["run_id IN {points_runs:Array(String)}", *conditions]
         parts = self._selects("run_id", "metrics", own)
         if self.links:

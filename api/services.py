@@ -15,7 +15,9 @@ from headrace.processors.views import Views
 
 if TYPE_CHECKING:
     from headrace.api.appender import Appender
+    from headrace.api.as_of import AsOf
     from headrace.api.ends import Ends
+    from headrace.api.forks import Forks
     from headrace.api.live import Live
     from headrace.api.mlflow.documents import Documents
     from headrace.api.point_aggregates import PointAggregates
@@ -35,6 +37,8 @@ class Services:
     engine: Entities
     appender: Appender
     tracking: Tracking
+    forks: Forks
+    past: AsOf
     artifacts: ArtifactStore
     live: Live
     documents: Documents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -14,11 +14,13 @@ import pyarrow as pa
 from headrace.api.appender import Appender
 from headrace.api.ends import Ends
 from headrace.api.errors import ApiError, invalid, missing, unavailable
+from headrace.api.forks import Forks
+from headrace.api.point_summaries import Summaries
 from headrace.ingest import codec, events
 from headrace.ingest.clock import Clock
 from headrace.ingest.envelope import ARROW, Envelope
 from headrace.ingest.limits import experiment_id_of
-from headrace.ingest.log import Position
+from headrace.ingest.log import Partition, Position
 from headrace.ingest.names import run_name
 from headrace.ingest.partitioning import partition_of
 from headrace.ingest.points import OPTIONAL, REQUIRED, encode
@@ -26,7 +28,7 @@ from headrace.ingest.topics import FOLDED, METRICS, REGISTRY, RUNS
 from headrace.processors.entities import Entities
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import REFUSED, REJECTED
-from headrace.processors.registry import DELETED, Experiment, LoggedModel
+from headrace.processors.registry import DELETED, Experiment, LoggedModel, Registry
 from headrace.processors.runs import RUN_NAME_TAG, RunState
 from starlette.concurrency import run_in_threadpool
 
@@ -38,10 +40,13 @@ _ID_ATTEMPTS = 100
 class Tracking:
     """Experiments, runs and logged models, for one API process."""
 
-    def __init__(self, ends: Ends, engine: Entities, appender: Appender, clock: Clock, wait_s: float) -> None:
+    def __init__(
+        self, ends: Ends, engine: Entities, forks: Forks, appender: Appender, clock: Clock, wait_s: float
+    ) -> None:
         """wait_s: how long a command or read waits for folds and views before it gives up, seconds."""
         self._ends = ends
         self._engine = engine
+        self._forks = forks
         self._appender = appender
         self._clock = clock
         self._wait_s = wait_s
@@ -51,7 +56,11 @@ class Tracking:
     async def caught_up(self) -> None:
         """Wait until the views hold all that was in the log when this was called. Raises TEMPORARILY_UNAVAILABLE."""
         ends = await self._ends.now()
-        await self._wait(self._engine.stored({p: x for p, x in ends.items() if p.topic in FOLDED}))
+        await self.stored({p: x for p, x in ends.items() if p.topic in FOLDED})
+
+    async def stored(self, target: Mapping[Partition, int]) -> None:
+        """Wait until the views hold everything up to these offsets. Raises TEMPORARILY_UNAVAILABLE."""
+        await self._wait(self._engine.stored(target))
 
     async def folded(self, *topics: str, run_ids: Sequence[str] = ()) -> None:
         """Wait until all events of these topics that were in the log when this was called have been folded.
@@ -130,18 +139,7 @@ class Tracking:
     async def experiment(self, experiment_id: str) -> Experiment:
         """An experiment, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
         await self.folded(REGISTRY)
-        found = self._engine.registry.experiments.get(experiment_id)
-        if found is None:
-            raise missing(f"No Experiment with id={experiment_id} exists")
-        return found
-
-    async def experiment_by_name(self, name: str) -> Experiment:
-        """An experiment by its name, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
-        await self.folded(REGISTRY)
-        found = self._engine.registry.by_name.get(name)
-        if found is None:
-            raise missing(f"Could not find experiment with name '{name}'")
-        return found
+        return experiment_of(self._engine.registry, experiment_id)
 
     async def active_experiment(self, experiment_id: str) -> Experiment:
         """An experiment that can be changed. Raises RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE if deleted."""
@@ -149,11 +147,6 @@ class Tracking:
         if found.lifecycle == DELETED:
             raise invalid(f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted.")
         return found
-
-    async def experiments(self) -> list[Experiment]:
-        """All of them, deleted ones too."""
-        await self.folded(REGISTRY)
-        return list(self._engine.registry.experiments.values())
 
     async def change_experiment(self, experiment_id: str, event: events.Event) -> None:
         """Append a change of an experiment. Raises what refuses it."""
@@ -214,13 +207,17 @@ class Tracking:
     async def runs(self, run_ids: Sequence[str]) -> list[tuple[RunState, dict[str, Summary]]]:
         """Runs and their metrics by key, in the order given; ids of no run are left out."""
         await self.folded(RUNS, REGISTRY, METRICS, run_ids=run_ids)
-        cached = [(self._engine.cached_run(x), self._engine.cached_summaries(x)) for x in run_ids]
-        if all(state is not None and summaries is not None for state, summaries in cached):
-            return [(self._in_its_experiment(state), summaries or {}) for state, summaries in cached if state]
-        states, summaries = await run_in_threadpool(
-            lambda: (self._engine.runs(run_ids), self._engine.summaries(run_ids))
-        )
+        forked = self._engine.forked()
+        if not any(run_id in forked for run_id in run_ids):
+            cached = [(self._engine.cached_run(x), self._engine.cached_summaries(x)) for x in run_ids]
+            if all(state is not None and summaries is not None for state, summaries in cached):
+                return [(self._in_its_experiment(state), summaries or {}) for state, summaries in cached if state]
+        states, summaries = await run_in_threadpool(lambda: (self._engine.runs(run_ids), self._summaries(run_ids)))
         return [(self._in_its_experiment(states[x]), summaries.get(x, {})) for x in run_ids if x in states]
+
+    def _summaries(self, run_ids: Sequence[str]) -> Summaries:
+        found = self._engine.summaries(run_ids)
+        return self._forks.with_inherited({run_id: found.get(run_id, {}) for run_id in run_ids})
 
     async def active_run(self, run_id: str) -> RunState:
         """A run that can be written to. Raises RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE if it is deleted."""
@@ -265,10 +262,7 @@ class Tracking:
     async def logged_model(self, model_id: str, deleted: bool = False) -> LoggedModel:
         """A logged model. Raises RESOURCE_DOES_NOT_EXIST, for a deleted one too unless asked for."""
         await self.folded(REGISTRY)
-        found = self._engine.registry.logged_models.get(model_id)
-        if found is None or (found.lifecycle == DELETED and not deleted):
-            raise missing(f"Logged model with ID '{model_id}' not found.")
-        return found
+        return logged_model_of(self._engine.registry, model_id, deleted)
 
     async def change_logged_model(self, model_id: str, event: events.Event) -> LoggedModel:
         """Append a change of a logged model and return it after that."""
@@ -277,7 +271,18 @@ class Tracking:
             raise missing(refusal)
         return await self.logged_model(model_id, deleted=True)
 
-    async def logged_models(self) -> list[LoggedModel]:
-        """All that are not deleted."""
-        await self.folded(REGISTRY)
-        return [m for m in list(self._engine.registry.logged_models.values()) if m.lifecycle != DELETED]
+
+def experiment_of(registry: Registry, experiment_id: str) -> Experiment:
+    """An experiment, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
+    found = registry.experiments.get(experiment_id)
+    if found is None:
+        raise missing(f"No Experiment with id={experiment_id} exists")
+    return found
+
+
+def logged_model_of(registry: Registry, model_id: str, deleted: bool = False) -> LoggedModel:
+    """A logged model. Raises RESOURCE_DOES_NOT_EXIST, for a deleted one too unless asked for."""
+    found = registry.logged_models.get(model_id)
+    if found is None or (found.lifecycle == DELETED and not deleted):
+        raise missing(f"Logged model with ID '{model_id}' not found.")
+    return found

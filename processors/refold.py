@@ -102,9 +102,7 @@ def _kept(row: Sequence[object]) -> Kept:
     assert isinstance(offset, int)
     assert isinstance(logged_ms, int)
     assert isinstance(time_ms, int)
-    envelope = Envelope(
-        str(id), str(type), str(source), str(subject), time_ms, str(data).encode(), actor=str(actor)
-    )
+    envelope = Envelope(str(id), str(type), str(source), str(subject), time_ms, str(data).encode(), actor=str(actor))
     record = Record(Position(str(topic), partition, offset), logged_ms, envelope)
     return Kept(record, _event(envelope), Outcome(str(outcome), str(reason)))
 

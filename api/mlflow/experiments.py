@@ -12,6 +12,7 @@ from headrace.api.mlflow import entities, validate
 from headrace.api.mlflow.wire import Body, Tag, add, page_start, present, required
 from headrace.api.services import Services
 from headrace.api.syntax import at_moment
+from headrace.api.tracking import experiment_of
 from headrace.ingest import events, limits
 from headrace.processors.registry import ACTIVE, DELETED
 
@@ -32,8 +33,17 @@ class ExperimentId(Body):
     experiment_id: str = ""
 
 
+class GetExperiment(ExperimentId):
+    """as_of: a time or positions of the log; now if empty."""
+
+    as_of: str = ""
+
+
 class ExperimentName(Body):
+    """as_of: a time or positions of the log; now if empty."""
+
     experiment_name: str = ""
+    as_of: str = ""
 
 
 class UpdateExperiment(Body):
@@ -42,13 +52,14 @@ class UpdateExperiment(Body):
 
 
 class SearchExperiments(Body):
-    """max_results: 1 to 50,000. view_type: ACTIVE_ONLY, DELETED_ONLY or ALL."""
+    """max_results: 1 to 50,000. view_type: ACTIVE_ONLY, DELETED_ONLY or ALL. as_of: as in GetExperiment."""
 
     max_results: int = 1000
     page_token: str = ""
     filter: str = ""
     order_by: list[str] = []
     view_type: str = "ACTIVE_ONLY"
+    as_of: str = ""
 
 
 class SetExperimentTag(Body):
@@ -71,18 +82,22 @@ async def create(s: Services, asked: CreateExperiment) -> dict[str, str]:
     return {"experiment_id": await s.tracking.create_experiment(name, asked.artifact_location, tags)}
 
 
-async def get(s: Services, asked: ExperimentId) -> dict[str, Any]:
+async def get(s: Services, asked: GetExperiment) -> dict[str, Any]:
     """An experiment by its id, deleted ones too."""
     experiment_id = required(asked.experiment_id, "experiment_id")
     if not experiment_id.isdecimal():
         raise invalid(f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer.")
-    return {"experiment": entities.experiment(await s.tracking.experiment(experiment_id))}
+    return {"experiment": entities.experiment(experiment_of(await s.past.registry(asked.as_of), experiment_id))}
 
 
 async def get_by_name(s: Services, asked: ExperimentName) -> dict[str, Any]:
     """An experiment by its name, deleted ones too."""
     name = required(asked.experiment_name, "experiment_name")
-    return {"experiment": entities.experiment(await s.tracking.experiment_by_name(name))}
+    registry = await s.past.registry(asked.as_of)
+    found = registry.by_name.get(name)
+    if found is None:
+        raise missing(f"Could not find experiment with name '{name}'")
+    return {"experiment": entities.experiment(found)}
 
 
 async def search_experiments(s: Services, asked: SearchExperiments) -> dict[str, Any]:
@@ -96,7 +111,7 @@ async def search_experiments(s: Services, asked: SearchExperiments) -> dict[str,
     start = page_start(asked.page_token)
     found = [
         x
-        for x in await s.tracking.experiments()
+        for x in list((await s.past.registry(asked.as_of)).experiments.values())
         if (view == "ALL" or (x.lifecycle == DELETED) == (view == "DELETED_ONLY"))
         and search.experiments_match(expression, x)
     ]
@@ -185,7 +200,7 @@ def _check_location(location: str) -> None:
 
 
 add(router, "POST", "/experiments/create", CreateExperiment, create, "Create an experiment")
-add(router, "GET", "/experiments/get", ExperimentId, get, "Get an experiment")
+add(router, "GET", "/experiments/get", GetExperiment, get, "Get an experiment")
 add(router, "GET", "/experiments/get-by-name", ExperimentName, get_by_name, "Get an experiment by name")
 add(router, "POST", "/experiments/search", SearchExperiments, search_experiments, "Search experiments")
 add(router, "GET", "/experiments/search", SearchExperiments, search_experiments, "Search experiments")

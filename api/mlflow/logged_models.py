@@ -14,11 +14,13 @@ from headrace.api.errors import invalid
 from headrace.api.filter import Comparison, parse
 from headrace.api.mlflow import entities
 from headrace.api.mlflow.wire import Body, Tag, absent, add, number, page_start, present
+from headrace.api.points import BEFORE, Cut
 from headrace.api.services import Services
 from headrace.api.syntax import at_moment
+from headrace.api.tracking import logged_model_of
 from headrace.ingest import events, limits
 from headrace.ingest.names import run_name
-from headrace.processors.registry import LoggedModel
+from headrace.processors.registry import DELETED, LoggedModel
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["logged models"])
@@ -46,6 +48,12 @@ class CreateLoggedModel(Body):
 
 class ModelId(Body):
     model_id: str = ""
+
+
+class GetLoggedModel(ModelId):
+    """as_of: a time or positions of the log; now if empty."""
+
+    as_of: str = ""
 
 
 class FinalizeLoggedModel(ModelId):
@@ -81,12 +89,15 @@ class DatasetFilter(Body):
 
 
 class SearchLoggedModels(Body):
+    """as_of: as in GetLoggedModel."""
+
     experiment_ids: list[str] = []
     filter: str = ""
     datasets: list[DatasetFilter] = []
     max_results: int = 50
     order_by: list[OrderBy] = []
     page_token: str = ""
+    as_of: str = ""
 
 
 async def create(s: Services, asked: CreateLoggedModel) -> dict[str, Any]:
@@ -119,9 +130,10 @@ async def finalize(s: Services, asked: FinalizeLoggedModel) -> dict[str, Any]:
     return await _answer(s, await s.tracking.change_logged_model(asked.model_id, events.LoggedModelFinalized(status)))
 
 
-async def get(s: Services, asked: ModelId) -> dict[str, Any]:
+async def get(s: Services, asked: GetLoggedModel) -> dict[str, Any]:
     """A logged model."""
-    return await _answer(s, await s.tracking.logged_model(asked.model_id))
+    state = logged_model_of(await s.past.registry(asked.as_of), asked.model_id)
+    return await _answer(s, state, await s.past.cut(asked.as_of))
 
 
 async def delete(s: Services, asked: ModelId) -> dict[str, Any]:
@@ -177,8 +189,13 @@ async def search_models(s: Services, asked: SearchLoggedModels) -> dict[str, Any
         expression = at_moment(expression, s.clock.time_ms())
     orders = asked.order_by or [OrderBy(field_name="creation_time", ascending=False)]
     start = page_start(asked.page_token)
-    models = [m for m in await s.tracking.logged_models() if m.experiment_id in asked.experiment_ids]
-    metrics = await _metrics_of(s, models)
+    registry, cut = await s.past.registry(asked.as_of), await s.past.cut(asked.as_of)
+    models = [
+        m
+        for m in list(registry.logged_models.values())
+        if m.lifecycle != DELETED and m.experiment_id in asked.experiment_ids
+    ]
+    metrics = await _metrics_of(s, models, cut)
     if asked.datasets:
         wanted = {(d.dataset_name, d.dataset_digest) for d in asked.datasets}
         names = {name for name, digest in wanted if not digest}
@@ -192,7 +209,7 @@ async def search_models(s: Services, asked: SearchLoggedModels) -> dict[str, Any
         found = _ordered(found, order, metrics)
     end = start + asked.max_results
     page = found[start:end]
-    shown = await _metrics_of(s, page)
+    shown = await _metrics_of(s, page, cut)
     return present(
         models=[entities.logged_model(m, [x.entity() for x in shown.get(m.model_id, [])]) for m in page],
         next_page_token=search.encode_page_token(end) if end < len(found) else None,
@@ -256,34 +273,35 @@ class _Metric(NamedTuple):
         )
 
 
-async def _metrics_of(s: Services, models: list[LoggedModel]) -> dict[str, list[_Metric]]:
+async def _metrics_of(s: Services, models: list[LoggedModel], cut: Cut | None) -> dict[str, list[_Metric]]:
     """The metrics of logged models, by model id."""
     found: dict[str, list[_Metric]] = {}
     if not models:
         return found
-    await s.tracking.caught_up()
+    if cut is None:
+        await s.tracking.caught_up()
     rows = await run_in_threadpool(
         s.views.rows,
         "SELECT model_id, run_id, key, dataset_name, dataset_digest,"
         " argMax((value, timestamp_ms, step), (step, timestamp_ms, value))"
-        " FROM metrics WHERE model_id IN {model_ids:Array(String)}"
+        f" FROM metrics WHERE model_id IN {{model_ids:Array(String)}}{f' AND {BEFORE}' if cut else ''}"
         " GROUP BY model_id, run_id, key, dataset_name, dataset_digest ORDER BY ALL",
-        {"model_ids": [model.model_id for model in models]},
+        {"model_ids": [model.model_id for model in models], **(cut.parameters if cut else {})},
     )
     for model_id, run_id, key, name, digest, last in rows:
         found.setdefault(model_id, []).append(_Metric(model_id, run_id, key, (name, digest), *last))
     return found
 
 
-async def _answer(s: Services, state: LoggedModel) -> dict[str, Any]:
-    metrics = (await _metrics_of(s, [state])).get(state.model_id, [])
+async def _answer(s: Services, state: LoggedModel, cut: Cut | None = None) -> dict[str, Any]:
+    metrics = (await _metrics_of(s, [state], cut)).get(state.model_id, [])
     return {"model": entities.logged_model(state, [x.entity() for x in metrics])}
 
 
 _ONE = "/logged-models/{model_id}"
 add(router, "POST", "/logged-models", CreateLoggedModel, create, "Create a logged model")
 add(router, "POST", "/logged-models/search", SearchLoggedModels, search_models, "Search logged models")
-add(router, "GET", _ONE, ModelId, get, "Get a logged model")
+add(router, "GET", _ONE, GetLoggedModel, get, "Get a logged model")
 add(router, "PATCH", _ONE, FinalizeLoggedModel, finalize, "Finalize a logged model")
 add(router, "DELETE", _ONE, ModelId, delete, "Delete a logged model")
 add(router, "POST", f"{_ONE}/params", LogLoggedModelParams, log_params, "Log params of a logged model")

@@ -17,6 +17,7 @@ from headrace.api.services import Services
 from headrace.ingest import events, limits
 from headrace.ingest.points import OPTIONAL
 from headrace.processors.runs import DELETED
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["runs"])
 PAGE_MAX = 50_000
@@ -36,6 +37,12 @@ class CreateRun(Body):
 class RunId(Body):
     run_id: str = ""
     run_uuid: str = ""
+
+
+class GetRun(RunId):
+    """as_of: a time or positions of the log; now if empty."""
+
+    as_of: str = ""
 
 
 class UpdateRun(RunId):
@@ -115,13 +122,17 @@ async def create(s: Services, asked: CreateRun) -> dict[str, Any]:
     return {"run": entities.run(state, {})}
 
 
-async def get(s: Services, asked: RunId) -> dict[str, Any]:
+async def get(s: Services, asked: GetRun) -> dict[str, Any]:
     """A run with its params, tags and the latest value of each metric."""
     run_id = run_id_of(asked)
-    found = await s.tracking.runs([run_id])
+    cut = await s.past.cut(asked.as_of)
+    if cut is None:
+        found = await s.tracking.runs([run_id])
+    else:
+        found = await run_in_threadpool(s.past.runs, cut, [run_id])
     if not found:
-        raise missing(f"Run with id={run_id} not found")
-    return {"run": s.documents.of(*found[0])}
+        raise missing(f"Run with id={run_id} not found{f' as of {asked.as_of}' if cut else ''}")
+    return {"run": s.documents.of(*found[0]) if cut is None else entities.run(*found[0])}
 
 
 async def update(s: Services, asked: UpdateRun) -> dict[str, Any]:
@@ -266,7 +277,7 @@ def _points(metrics: list[Metric], path: str) -> dict[str, list[Any]]:
 add(router, "POST", "/runs/log-batch", LogBatch, log_batch, "Log a batch")
 add(router, "POST", "/runs/log-metric", LogMetric, log_metric, "Log a metric")
 add(router, "POST", "/runs/create", CreateRun, create, "Create a run")
-add(router, "GET", "/runs/get", RunId, get, "Get a run")
+add(router, "GET", "/runs/get", GetRun, get, "Get a run")
 add(router, "POST", "/runs/search", SearchRuns, search_runs, "Search runs")
 add(router, "POST", "/runs/update", UpdateRun, update, "Update a run")
 add(router, "POST", "/runs/log-parameter", LogParam, log_param, "Log a param")
