@@ -131,9 +131,10 @@ def _opened(settings: Settings) -> tuple[HistoryLog, Views, Callable[[Log, Views
             with suppress(views.ViewsUnavailable):  # it starts all the same, and says so
                 stored.check_schema()
             return log, stored, _replica
-        stored.check_schema()
         if not settings.views:
+            _of_this_version(stored)
             return log, stored, Engine
+        stored.check_schema()
         # Another server may have the same views: the last one to start stores, the others are refused.
         return log, stored, _owning_engine
     except (LogError, views.ViewsUnavailable, views.WrongSchema, views.BadViewsUrl, OSError) as error:
@@ -141,6 +142,17 @@ def _opened(settings: Settings) -> tuple[HistoryLog, Views, Callable[[Log, Views
             log.close()
         where = f"cannot use the data folder {settings.data_dir}: " if not settings.log and not settings.views else ""
         raise CannotStart(f"{where}{error}") from error
+
+
+def _of_this_version(stored: Views) -> None:
+    """Make the views anew, of the log beside them, where they are another version's. Raises ViewsUnavailable."""
+    try:
+        stored.check_schema()
+    except views.WrongSchema as error:
+        print(
+            f"headrace: {error.args[0].split(';')[0]}; they are folded anew from the log", file=sys.stderr, flush=True
+        )
+        stored.remake()
 
 
 def _owning_engine(log: Log, stored: Views, clock: Clock) -> Engine:

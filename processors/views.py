@@ -215,6 +215,11 @@ class Views:
                 place = f"the table {name} in {engine.place}"
                 raise WrongSchema(f"{place} was made by another version of headrace; run `headrace rebuild`")
 
+    def remake(self) -> None:
+        """Drop every table and make it as this version has it, empty. Raises ViewsUnavailable."""
+        for statement in (*schema.drop_statements(self._engine.target), *schema.create_statements(self._engine.target)):
+            self._engine.define(statement)
+
     def close(self) -> None:
         """Let go of everything."""
         self._engine.close()
