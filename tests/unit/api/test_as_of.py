@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.unit.api.conftest import V2, Server
 
 DAY_MS = 86_400_000
