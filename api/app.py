@@ -34,6 +34,8 @@ from headrace.api.mlflow.documents import Documents
 from headrace.api.point_aggregates import PointAggregates
 from headrace.api.services import Services
 from headrace.api.settings import Settings
+from headrace.api.sql import routes as sql
+from headrace.api.sql.running import Running
 from headrace.api.stores.opening import open_store
 from headrace.api.stores.store import ArtifactStore
 from headrace.api.tracking import Tracking
@@ -51,7 +53,7 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
-    *(module.router for module in (gateway, artifacts, multipart, series, live, rebuilding)),
+    *(module.router for module in (gateway, artifacts, multipart, series, sql, live, rebuilding)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
@@ -107,6 +109,7 @@ def create_app(
             rebuilder,
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
+        app.state.sql = Running()
         engine.start()
         appender.start()
         await feed.start()

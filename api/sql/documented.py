@@ -1,0 +1,277 @@
+"""The documented views: what a statement may name, column by column, and the query behind each.
+
+A view is an entry of VIEWS: to add one is to add an entry, here and in docs/reference/sql.md. Each becomes a WITH name
+in front of a statement that names it. `$name` in its query is the table of the view store, by its whole name, so that
+nothing a statement calls so can stand in its place. What lives in this process's memory (experiments, logged models) is
+bound as a parameter that holds JSON. Types are told without LowCardinality, which changes nothing that can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any
+
+import msgspec
+from headrace.api.points import Link, Points
+from headrace.processors.registry import Experiment, LoggedModel, Registry
+from headrace.processors.schema import quoted, tables
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the views are made of beside the tables. links: which runs have points of others as their own."""
+
+    registry: Registry
+    links: Sequence[Link] = ()
+
+    def experiments(self) -> list[Experiment]:
+        """All experiments, those in the bin too."""
+        return list(self.registry.experiments.values())
+
+    def logged_models(self) -> list[LoggedModel]:
+        """All logged models, those in the bin too."""
+        return list(self.registry.logged_models.values())
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A documented view. columns: name to type. sql: its query. bound: the parameters that the query holds."""
+
+    name: str
+    columns: dict[str, str]
+    sql: Callable[[Sources], str]
+    bound: Callable[[Sources], dict[str, Any]] = lambda _: {}
+
+
+_TIME = "DateTime64(3, 'UTC')"
+_PERHAPS_TIME = f"Nullable({_TIME})"
+_TEXTS = "Map(String, String)"
+
+
+def _time(column: str) -> str:
+    return f"fromUnixTimestamp64Milli({column}, 'UTC')"
+
+
+def _perhaps(column: str) -> str:
+    return f"if({column} = 0, NULL, {_time(column)})"
+
+
+_IN_BIN = "lifecycle = 'deleted' OR has({sql_binned:Array(String)}, experiment_id)"
+
+
+def _binned(sources: Sources) -> dict[str, Any]:
+    return {"sql_binned": sources.registry.deleted_ids()}
+
+
+_RUNS = f"""
+    SELECT run_id, name, experiment_id, user_id, status, status_reason,
+        {_time("start_time_ms")} AS start_time, {_perhaps("end_time_ms")} AS end_time,
+        if(end_time_ms = 0, NULL, (end_time_ms - start_time_ms) / 1000) AS duration_s,
+        if({_IN_BIN}, 'deleted', 'active') AS lifecycle, {_perhaps("deleted_time_ms")} AS deleted_time,
+        artifact_uri, params, tags
+    FROM $runs FINAL
+"""
+
+_KEYED = """
+    SELECT run_id, key, value FROM $runs FINAL ARRAY JOIN mapKeys({0}) AS key, mapValues({0}) AS value
+"""
+
+_SUMMARY = f"""
+    SELECT run_id, key,
+        last_value, last_step, {_time("last_timestamp_ms")} AS last_time,
+        first_value, first_step, {_time("first_timestamp_ms")} AS first_time,
+        value_min AS min, value_max AS max, points, nan_points,
+        model_id, dataset_name, dataset_digest
+    FROM $metric_summary FINAL
+"""
+
+_DATASETS = """
+    SELECT run_id, {fields}, JSONExtractString(dataset, 'tags', 'mlflow.data.context') AS context,
+        JSONExtract(dataset, 'tags', 'Map(String, String)') AS tags
+    FROM (SELECT run_id, arrayJoin(JSONExtractArrayRaw(inputs, 'datasets')) AS dataset FROM $runs FINAL)
+""".format(
+    fields=", ".join(
+        f"JSONExtractString(dataset, 'dataset', '{name}') AS {name}"
+        for name in ("name", "digest", "source_type", "source", "schema", "profile")
+    )
+)
+
+_EVENTS = f"""
+    SELECT topic, partition, offset, subject, type, {_time("time_ms")} AS time,
+        {_time("logged_ms")} AS logged_time, actor, source, id, outcome, reason, data
+    FROM $events
+"""
+
+
+def _metrics_sql(sources: Sources) -> str:
+    points = Points((), links=sources.links).sql
+    # Of all runs, and by the table's whole name.
+    points = points.replace("run_id IN {points_runs:Array(String)}", "1").replace("FROM metrics", "FROM $metrics")
+    return f"SELECT run_id, key, step, {_time('timestamp_ms')} AS time, timestamp_ms, value FROM {points}"
+
+
+def _metrics_bound(sources: Sources) -> dict[str, Any]:
+    bound = Points((), links=sources.links).parameters
+    return {name: value for name, value in bound.items() if name != "points_runs"}
+
+
+def _from_memory(columns: dict[str, str], parameter: str) -> str:
+    """A query over a JSON array of arrays, whose items are a row's values in the order of the columns.
+
+    Times come as milliseconds and become times here.
+    """
+    kinds = {name: "Int64" if kind == _TIME else kind for name, kind in columns.items()}
+    row = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    chosen = ", ".join(
+        f"{_time(f'row.{name}')} AS {name}" if kind == _TIME else f"row.{name} AS {name}"
+        for name, kind in columns.items()
+    )
+    return f"SELECT {chosen} FROM (SELECT arrayJoin(JSONExtract({{{parameter}:String}}, 'Array(Tuple({row}))')) AS row)"
+
+
+_EXPERIMENT = {
+    "experiment_id": "String",
+    "name": "String",
+    "artifact_location": "String",
+    "creation_time": _TIME,
+    "last_update_time": _TIME,
+    "lifecycle": "String",
+    "tags": _TEXTS,
+}
+
+_LOGGED_MODEL = {
+    "model_id": "String",
+    "experiment_id": "String",
+    "name": "String",
+    "artifact_uri": "String",
+    "creation_time": _TIME,
+    "last_update_time": _TIME,
+    "source_run_id": "String",
+    "model_type": "String",
+    "status": "String",
+    "lifecycle": "String",
+    "params": _TEXTS,
+    "tags": _TEXTS,
+}
+
+
+def _experiments_bound(sources: Sources) -> dict[str, Any]:
+    return {"sql_experiments": _rows(_EXPERIMENT, sources.experiments())}
+
+
+def _logged_models_bound(sources: Sources) -> dict[str, Any]:
+    return {"sql_logged_models": _rows(_LOGGED_MODEL, sources.logged_models())}
+
+
+def _rows(columns: Collection[str], found: Iterable[Experiment | LoggedModel]) -> str:
+    fields = [f"{name}_ms" if name.endswith("_time") else name for name in columns]
+    return msgspec.json.encode([[getattr(one, field) for field in fields] for one in found]).decode()
+
+
+def _plain(sql: str) -> Callable[[Sources], str]:
+    return lambda _: sql
+
+
+_KEY_VALUE = {"run_id": "String", "key": "String", "value": "String"}
+
+_ALL = (
+    View(
+        "runs",
+        {
+            **dict.fromkeys(("run_id", "name", "experiment_id", "user_id", "status", "status_reason"), "String"),
+            "start_time": _TIME,
+            "end_time": _PERHAPS_TIME,
+            "duration_s": "Nullable(Float64)",
+            "lifecycle": "String",
+            "deleted_time": _PERHAPS_TIME,
+            "artifact_uri": "String",
+            "params": _TEXTS,
+            "tags": _TEXTS,
+        },
+        _plain(_RUNS),
+        _binned,
+    ),
+    View("params", _KEY_VALUE, _plain(_KEYED.format("params"))),
+    View("tags", _KEY_VALUE, _plain(_KEYED.format("tags"))),
+    View(
+        "metrics",
+        {
+            "run_id": "String",
+            "key": "String",
+            "step": "Int64",
+            "time": _TIME,
+            "timestamp_ms": "Int64",
+            "value": "Float64",
+        },
+        _metrics_sql,
+        _metrics_bound,
+    ),
+    View(
+        "metric_summary",
+        {
+            "run_id": "String",
+            "key": "String",
+            "last_value": "Float64",
+            "last_step": "Int64",
+            "last_time": _TIME,
+            "first_value": "Float64",
+            "first_step": "Int64",
+            "first_time": _TIME,
+            "min": "Float64",
+            "max": "Float64",
+            "points": "UInt64",
+            "nan_points": "UInt64",
+            "model_id": "String",
+            "dataset_name": "String",
+            "dataset_digest": "String",
+        },
+        _plain(_SUMMARY),
+    ),
+    View(
+        "datasets",
+        {
+            **dict.fromkeys(
+                ("run_id", "name", "digest", "source_type", "source", "schema", "profile", "context"), "String"
+            ),
+            "tags": _TEXTS,
+        },
+        _plain(_DATASETS),
+    ),
+    View("experiments", _EXPERIMENT, _plain(_from_memory(_EXPERIMENT, "sql_experiments")), _experiments_bound),
+    View(
+        "logged_models", _LOGGED_MODEL, _plain(_from_memory(_LOGGED_MODEL, "sql_logged_models")), _logged_models_bound
+    ),
+    View(
+        "events",
+        {
+            "topic": "String",
+            "partition": "UInt16",
+            "offset": "UInt64",
+            "subject": "String",
+            "type": "String",
+            "time": _TIME,
+            "logged_time": _TIME,
+            **dict.fromkeys(("actor", "source", "id", "outcome", "reason", "data"), "String"),
+        },
+        _plain(_EVENTS),
+    ),
+)
+
+VIEWS = {view.name: view for view in _ALL}
+"""The documented views by name, in the order of the documentation."""
+
+
+def with_clause(names: Collection[str], sources: Sources, database: str) -> tuple[str, dict[str, Any]]:
+    """The WITH names in front of a statement that names these views, and the parameters that they hold."""
+    if not names:
+        return "", {}
+    by_name = {table: f"{quoted(database)}.{quoted(table)}" for table in tables()}
+    parts: list[str] = []
+    parameters: dict[str, Any] = {}
+    for view in VIEWS.values():
+        if view.name in names:
+            parts.append(f"{quoted(view.name)} AS ({Template(view.sql(sources)).substitute(by_name)})")
+            parameters |= view.bound(sources)
+    return f"WITH {', '.join(parts)}\n", parameters
