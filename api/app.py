@@ -18,6 +18,7 @@ from headrace.api import (
     multipart,
     page,
     rebuilding,
+    run_table,
     series,
     telemetry,
 )
@@ -53,7 +54,7 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
-    *(module.router for module in (gateway, artifacts, multipart, series, sql, live, rebuilding)),
+    *(module.router for module in (gateway, artifacts, multipart, series, run_table, sql, live, rebuilding)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
