@@ -1,1 +1,1 @@
-"""The HTTP server: MLflow REST, ingest gateway, queries, live feed and page."""
+"""The HTTP server: MLflow REST, ingest gateway, queries, feed and page."""

@@ -14,7 +14,6 @@ from headrace.api import (
     errors,
     gateway,
     health,
-    live,
     multipart,
     page,
     rebuilding,
@@ -28,8 +27,10 @@ from headrace.api.body import BodyLimit
 from headrace.api.direct import Direct
 from headrace.api.ends import Ends
 from headrace.api.errors import HANDLERS
+from headrace.api.feed import routes as feed_routes
+from headrace.api.feed.digest import Standing
+from headrace.api.feed.feed import Feed
 from headrace.api.forks import Forks
-from headrace.api.live import Live
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
 from headrace.api.mlflow.documents import Documents
 from headrace.api.point_aggregates import PointAggregates
@@ -54,7 +55,7 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
-    *(module.router for module in (gateway, artifacts, multipart, series, run_table, sql, live, rebuilding)),
+    *(module.router for module in (gateway, artifacts, multipart, series, run_table, sql, feed_routes, rebuilding)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
@@ -85,11 +86,11 @@ def create_app(
         tracking = Tracking(ends, engine, forks, appender, clock, settings.read_wait_s)
         past = AsOf(log, engine, views, forks, tracking, clock)
 
-        async def standing() -> live.Standing:
+        async def standing() -> Standing:
             log_ends, viewed = await ends.now(), engine.viewed.offsets()
-            return live.Standing(sum(max(0, log_ends.get(p, 0) - x) for p, x in viewed.items()), engine.fault)
+            return Standing(sum(max(0, log_ends.get(p, 0) - x) for p, x in viewed.items()), engine.fault)
 
-        feed = Live(engine, standing)
+        feed = Feed(log, ends, engine, standing)
         rebuilder = Rebuilding(log, views, ByEngine(engine)) if isinstance(engine, Engine) else None
         await run_in_threadpool(store.forget_old_uploads)
         app.state.services = Services(
@@ -113,7 +114,6 @@ def create_app(
         app.state.sql = Running()
         engine.start()
         appender.start()
-        await feed.start()
         await tracking.folded(REGISTRY)
         changes = not isinstance(log, PastLog)
         if changes and limits.DEFAULT_EXPERIMENT_ID not in engine.registry.experiments:
@@ -128,7 +128,7 @@ def create_app(
                 watching.cancel()
                 with suppress(asyncio.CancelledError):
                     await watching
-            feed.close()
+            await feed.stop()
             if rebuilder is not None:
                 await run_in_threadpool(rebuilder.stop)
             await run_in_threadpool(appender.stop)

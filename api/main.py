@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 from headrace.api import settings as server_settings
 from headrace.api.app import create_app
+from headrace.api.feed.stream import ABORT
 from headrace.api.settings import Settings
 from headrace.api.stores.opening import open_store
 from headrace.api.stores.store import StoreUnavailable
@@ -31,6 +32,7 @@ from headrace.processors.ownership import Ownership
 from headrace.processors.replica import GroupLog, Replica
 from headrace.processors.views import Views
 from headrace.processors.without_pandas import refuse_pandas
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOCK_FILE = "server.lock"
 ADDRESS_FILE = "server.json"
@@ -101,14 +103,14 @@ def serve(settings: Settings) -> None:
         app = create_app(settings, log, stored, store=artifacts, fold=fold)
         server = _Server(
             uvicorn.Config(
-                app,
+                _with_abort(app),
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=DRAIN_S,
                 timeout_keep_alive=75,
             ),
             on_ready=lambda: _announce(address, url, settings),
-            on_stop=lambda: app.state.services.live.close(),
+            on_stop=lambda: app.state.services.feed.close(),
         )
         try:
             server.run(sockets=[bound])
@@ -194,6 +196,19 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _with_abort(app: ASGIApp) -> ASGIApp:
+    """Hands the application a way to let go of a connection whose client does not read; uvicorn's own is a bound method
+    of what has the transport."""
+
+    async def extended(scope: Scope, receive: Receive, send: Send) -> None:
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        if scope["type"] == "http" and transport is not None:
+            scope.setdefault("extensions", {})[ABORT] = transport.abort
+        await app(scope, receive, send)
+
+    return extended
 
 
 def _announce(address: Path, url: str, settings: Settings) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from headrace.api.appender import Appender
     from headrace.api.as_of import AsOf
     from headrace.api.ends import Ends
+    from headrace.api.feed.feed import Feed
     from headrace.api.forks import Forks
-    from headrace.api.live import Live
     from headrace.api.mlflow.documents import Documents
     from headrace.api.point_aggregates import PointAggregates
     from headrace.api.stores.store import ArtifactStore
@@ -40,7 +40,7 @@ class Services:
     forks: Forks
     past: AsOf
     artifacts: ArtifactStore
-    live: Live
+    feed: Feed
     documents: Documents
     aggregates: PointAggregates
     rebuilding: Rebuilding | None

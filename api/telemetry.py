@@ -57,7 +57,8 @@ class Measured:
         finally:
             route = scope.get("route")
             telemetry: Telemetry | None = getattr(scope["app"].state, "telemetry", None)
-            if telemetry is not None:
+            # A feed lasts as long as somebody reads it: that is no time to answer.
+            if telemetry is not None and getattr(route, "name", "") != "get_events":
                 path = getattr(route, "path", "other")
                 telemetry.requests.labels(scope["method"], path, str(status)).observe(time.perf_counter() - started)
 

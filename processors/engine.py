@@ -56,7 +56,6 @@ class Engine(Entities):
         self._views = views
         self._clock = clock or SystemClock()
         self._ownership = ownership
-        self._heard: list[Callable[[set[str]], None]] = []
         self._exchanging = threading.Lock()
         self._stopped = threading.Event()
         partitions = [p for p in log.partitions() if p.topic in FOLDED]
@@ -75,7 +74,6 @@ class Engine(Entities):
         entities = EntityFold(RunStates(views), letters, self.counters, beating(views), registry=registry)
         self._metrics = MetricFold(MetricStates(views), letters, self.counters)
         self._store = Store(views, self.viewed, self._ownership, self._points_max)
-        self._store.listeners = self._heard
         self._store.on_lost = self._on_lost
         self.lost = ""
         for partition in at.metrics:
@@ -90,11 +88,6 @@ class Engine(Entities):
         self._begin(entities, start)
 
     # --- for readers, from any thread ---------------------------------------------------------------------------------
-
-    @property
-    def listeners(self) -> list[Callable[[set[str]], None]]:
-        """Called on the store's thread with the ids of runs whose views have changed."""
-        return self._heard
 
     @property
     def fault(self) -> str | None:

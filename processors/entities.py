@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from headrace.ingest.log import Follower, Log, Partition, Position, Record
@@ -55,11 +55,6 @@ class Entities(ABC):
     @abstractmethod
     def fault(self) -> str | None:
         """Why the log cannot be read or the views cannot be written now, or None."""
-
-    @property
-    @abstractmethod
-    def listeners(self) -> list[Callable[[set[str]], None]]:
-        """Called, on a thread of its own, with the ids of runs whose views have changed."""
 
     @abstractmethod
     def stored(self, target: Mapping[Partition, int]) -> Future[None]:

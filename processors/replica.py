@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol, runtime_checkable
 
@@ -29,7 +29,6 @@ from headrace.processors.watermark import Watermark
 logger = logging.getLogger("headrace.engine")
 
 WAITED_INTERVAL_S = 0.02
-LISTENED_INTERVAL_S = 0.2
 IDLE_INTERVAL_S = 1.0
 STILL_S = 1.0
 """When what readers wait for has not moved for so long, it is looked into why."""
@@ -65,7 +64,6 @@ class Replica(Entities):
         start = dict.fromkeys(partitions, 0) | {p: offset for p, offset in at.items() if p in partitions}
         self._group_log = log
         self._views = views
-        self._heard: list[Callable[[set[str]], None]] = []
         self._fault: str | None = None
         self._wanted = threading.Event()
         at_group = {p: offset for p, offset in self._positions().items() if p in partitions}
@@ -75,10 +73,6 @@ class Replica(Entities):
         self._begin(EntityFold(states, Silent(), self.counters, beats, self._stored_outcome), start)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="headrace-positions", daemon=True)
-
-    @property
-    def listeners(self) -> list[Callable[[set[str]], None]]:
-        return self._heard
 
     @property
     def fault(self) -> str | None:
@@ -115,9 +109,6 @@ class Replica(Entities):
 
     def _take(self, partition: Partition, records: list[Record], batch: EntityBatch) -> None:
         self._entities.states.evict(self._unsaved)
-        changed = set(batch.runs)
-        for listener in self._heard:
-            listener(changed)
 
     def _idle(self) -> None:
         """Nothing waits here."""
@@ -151,8 +142,6 @@ class Replica(Entities):
             moved = {p: before[p] for p, offset in after.items() if offset > before.get(p, 0) and p in before}
             self.viewed.advance({p: after[p] for p in moved})
             self.folded.advance({p: after[p] for p in moved if p.topic == METRICS})
-            if self._heard:
-                self._tell_changed({p: offset for p, offset in moved.items() if p.topic == METRICS})
             waited = self.viewed.wanted.is_set() or self.folded.wanted.is_set()
             if moved or not waited:
                 moved_s = time.monotonic()
@@ -162,7 +151,7 @@ class Replica(Entities):
             if waited:
                 self._stopping.wait(WAITED_INTERVAL_S)
             else:
-                self._wanted.wait(LISTENED_INTERVAL_S if self._heard else IDLE_INTERVAL_S)
+                self._wanted.wait(IDLE_INTERVAL_S)
                 self._wanted.clear()
 
     def _why_still(self) -> str:
@@ -175,16 +164,3 @@ class Replica(Entities):
 
     def _positions(self) -> dict[Partition, int]:
         return self._group_log.committed(self._group_log.group)
-
-    def _tell_changed(self, moved: Mapping[Partition, int]) -> None:
-        """Tell whose metrics the workers have stored beyond these offsets."""
-        if not moved:
-            return
-        beyond = " OR ".join(f"(partition = {p.partition:d} AND offset >= {x:d})" for p, x in moved.items())
-        try:
-            changed = {row[0] for row in self._views.rows(f"SELECT DISTINCT run_id FROM metric_summary WHERE {beyond}")}
-        except ViewsUnavailable as error:
-            logger.warning("open pages are not told what changed: %s", error)
-            return
-        for listener in self._heard:
-            listener(changed)

@@ -58,9 +58,9 @@ Part = tuple[Partition, pa.Table]
 class Store:
     """A thread that inserts: at once when a reader waits, else every LINGER_S.
 
-    viewed: how far every view has come. fault: why the views cannot be written now, or None. listeners: called on the
-    store's thread with the ids of the runs whose views have changed. on_stored: called there with how far the views
-    have come; on_lost: with partitions that another process has taken over, of which nothing more is stored.
+    viewed: how far every view has come. fault: why the views cannot be written now, or None. on_stored: called on
+    the store's thread with how far the views have come; on_lost: with partitions that another process has taken over,
+    of which nothing more is stored.
     """
 
     def __init__(
@@ -73,7 +73,6 @@ class Store:
         self._ownership = ownership
         self.viewed = viewed
         self.fault: str | None = None
-        self.listeners: list[Callable[[set[str]], None]] = []
         self.on_stored: Callable[[Mapping[Partition, int]], None] = lambda _: None
         self.on_lost: Callable[[set[Partition]], None] = lambda _: None
         self._changed = threading.Condition()
@@ -207,9 +206,6 @@ class Store:
         self.viewed.advance(reached)
         at = self.viewed.offsets()
         self.on_stored({partition: at[partition] for partition in reached})
-        changed = {x for share in stored.values() for x in (*share.runs, *(run_id for run_id, _ in share.summaries))}
-        for listener in self.listeners:
-            listener(changed)
 
     def _insert(self, table: str, parts: list[Part]) -> None:
         """Insert, however long it takes; once, even where an answer is lost; not what was dropped. Raises Stopped."""

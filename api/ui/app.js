@@ -227,12 +227,23 @@ function focus(runId) {
 
 // --- what the server is asked -----------------------------------------------------------------------------------------
 
+/** So long the first look waits for the feed, so that nothing falls between the two. */
+const FEED_MS = 2000;
+let beginning = false;
+
 async function begin() {
+  beginning = true;
   document.body.classList.add("loading");
+  endFollowing();
+  // The feed is of an experiment, which a first look at the address may not name.
   try {
+    if (!view.experiment) await loadExperiments();
+    view.experiment ||= experiments[0]?.experiment_id ?? "0";
+    await following(view.experiment);
     await loadExperiments();
     if (!experiments.some((experiment) => experiment.experiment_id === view.experiment)) {
       view.experiment = experiments[0]?.experiment_id ?? "0";
+      await following(view.experiment);
     }
     pickExperiment.value = view.experiment;
     await loadRuns();
@@ -240,18 +251,28 @@ async function begin() {
   } catch (error) {
     failed(error);
   }
+  beginning = false;
+  void pump();
+}
+
+/** Follow an experiment; done when the feed has begun, or when that takes long. @param {string} experiment @returns {Promise<void>} */
+function following(experiment) {
   endFollowing();
-  endFollowing = server.follow(
-    view.experiment,
-    changed,
-    (now) => showLive(now, { connecting: "Connecting", live: "Live", lost: "Reconnecting" }[now], now === "lost" ? "The server does not answer; what is shown may be old" : CURRENT),
-    ({ behind, fault }) => {
-      const events = `${behind.toLocaleString("en-US")} event${behind === 1 ? "" : "s"} behind`;
-      if (fault) showLive("behind", events, `Nothing is lost, but what is shown is old: ${fault}`);
-      else if (behind > BEHIND_SHOWN) showLive("behind", events, "The log has more than the views hold yet; they are catching up");
-      else showLive("live", "Live", CURRENT);
-    },
-  );
+  return new Promise((resolve) => {
+    setTimeout(resolve, FEED_MS);
+    endFollowing = server.follow(experiment, {
+      begun: resolve,
+      changed,
+      state: (now) => showLive(now, { connecting: "Connecting", live: "Live", lost: "Reconnecting" }[now], now === "lost" ? "The server does not answer; what is shown may be old" : CURRENT),
+      views: ({ behind, fault }) => {
+        const events = `${behind.toLocaleString("en-US")} event${behind === 1 ? "" : "s"} behind`;
+        if (fault) showLive("behind", events, `Nothing is lost, but what is shown is old: ${fault}`);
+        else if (behind > BEHIND_SHOWN) showLive("behind", events, "The log has more than the views hold yet; they are catching up");
+        else showLive("live", "Live", CURRENT);
+        void pump();
+      },
+    });
+  });
 }
 
 /** @param {string} state @param {string} text @param {string} title */
@@ -317,6 +338,7 @@ async function loadSeries(only) {
     show();
   } catch (error) {
     note.textContent = error instanceof Error ? error.message : String(error);
+    if (only) throw error;
   } finally {
     if (asking === request) asking = "";
   }
@@ -333,13 +355,23 @@ function widened([low, high]) {
 /** @type {Set<string>} */
 let pending = new Set();
 let pendingAll = false;
+let pendingExperiments = false;
 let pumping = false;
+let failing = 0;
+let retrying = 0;
 
-/** @param {string[] | "all"} runIds */
-function changed(runIds) {
-  if (runIds === "all" && !ready) return void begin();
-  if (runIds === "all") pendingAll = true;
-  else for (const id of runIds) pending.add(id);
+/** @param {server.Changes} changes */
+function changed(changes) {
+  if (!ready && !beginning) return void begin();
+  if (changes === "all") pendingAll = true;
+  else {
+    for (const id of changes.runIds) pending.add(id);
+    if (changes.experimentIds.length) pendingExperiments = true;
+  }
+  if (pendingAll || pending.size > CHANGED_MAX) {
+    pendingAll = true;
+    pending.clear();
+  }
   void pump();
 }
 
@@ -347,21 +379,25 @@ function changed(runIds) {
 async function pump() {
   if (pumping || document.hidden || !ready) return;
   pumping = true;
-  while ((pendingAll || pending.size) && !document.hidden) {
+  clearTimeout(retrying);
+  while ((pendingAll || pendingExperiments || pending.size) && !document.hidden) {
     const began = performance.now();
-    const all = pendingAll || pending.size > CHANGED_MAX;
-    const ids = pending;
+    const [all, ids, list] = [pendingAll, pending, pendingExperiments || pendingAll];
     pending = new Set();
-    pendingAll = false;
+    pendingAll = pendingExperiments = false;
     try {
+      if (list) await loadExperiments();
       if (all) {
-        await loadExperiments();
         await loadRuns();
         await loadSeries(new Set(known.keys()));
-      } else await Promise.all([refresh([...ids]), loadSeries(ids)]);
+      } else if (ids.size) await Promise.all([refresh([...ids]), loadSeries(ids)]);
       if (all || ids.has(panel.runId)) void panel.refresh();
+      failing = 0;
     } catch {
-      // The feed tells when the server is back, and then everything is asked anew.
+      // It is asked again when the feed tells something, which it does when the server is back; or else after a while.
+      pendingAll = true;
+      retrying = setTimeout(() => void pump(), Math.min(30_000, 1000 * 2 ** failing++));
+      break;
     }
     await new Promise((resolve) => setTimeout(resolve, Math.max(PAUSE_MS, performance.now() - began)));
   }

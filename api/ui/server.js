@@ -114,33 +114,62 @@ export async function artifacts(runId, path) {
   return (await ask(`/api/2.0/mlflow/artifacts/list?${query}`)).files ?? [];
 }
 
+/** What has changed since it was told last: everything, or these. @typedef {"all" | {runIds: string[], experimentIds: string[]}} Changes */
 /**
- * Hear of changed runs, and of how far the views are behind the log. Reconnects by itself.
+ * What to do with what the feed tells. begun: the feed has begun; what is logged from now on is told.
+ * @typedef {{begun: () => void, changed: (changes: Changes) => void, state: (state: "connecting" | "live" | "lost") => void, views: (views: {behind: number, fault: string | null}) => void}} Follower
+ */
+
+const RETRY_FIRST_MS = 1000;
+const RETRY_MAX_MS = 30_000;
+
+/**
+ * Hear of changed runs and experiments, and of how far the views are behind the log, from now on. A connection that is
+ * lost goes on where it was: the browser sends the last cursor. Where the server refuses that, it begins anew.
  * @param {string} experiment
- * @param {(runIds: string[] | "all") => void} onChanged
- * @param {(state: "connecting" | "live" | "lost") => void} onState
- * @param {(views: {behind: number, fault: string | null}) => void} onViews
+ * @param {Follower} follower
  * @returns {() => void} ends it
  */
-export function follow(experiment, onChanged, onState, onViews) {
-  const source = new EventSource(`/api/headrace/v1/live?experiment_ids=${encodeURIComponent(experiment)}`);
-  let lost = false;
-  onState("connecting");
-  source.addEventListener("open", () => {
-    onState("live");
-    if (lost) onChanged("all");
-    lost = false;
-  });
-  source.addEventListener("changed", (event) => {
-    const told = JSON.parse(event.data);
-    onChanged(told.all ? "all" : told.run_ids);
-  });
-  source.addEventListener("views", (event) => onViews(JSON.parse(event.data)));
-  source.addEventListener("error", () => {
-    lost = true;
-    onState("lost");
-  });
-  return () => source.close();
+export function follow(experiment, follower) {
+  /** @type {EventSource} */
+  let source;
+  let timer = 0;
+  let retry = RETRY_FIRST_MS;
+  let begun = false;
+  const refused = () => {
+    source.close();
+    timer = setTimeout(connect, retry);
+    retry = Math.min(2 * retry, RETRY_MAX_MS);
+  };
+  const connect = () => {
+    source = new EventSource(`/api/headrace/v1/events?digest=true&after=now&experiment_ids=${encodeURIComponent(experiment)}`);
+    let anew = begun;
+    source.addEventListener("open", () => {
+      retry = RETRY_FIRST_MS;
+      follower.state("live");
+      if (!begun) follower.begun();
+      begun = true;
+      // A new cursor: what came between the old one and this one has not been told. Else nothing was missed.
+      follower.changed(anew ? "all" : { runIds: [], experimentIds: [] });
+      anew = false;
+    });
+    source.addEventListener("changed", (event) => {
+      const told = JSON.parse(event.data);
+      follower.changed(told.all ? "all" : { runIds: told.run_ids, experimentIds: told.experiment_ids });
+    });
+    source.addEventListener("views", (event) => follower.views(JSON.parse(event.data)));
+    source.addEventListener("ended", refused);
+    source.addEventListener("error", () => {
+      follower.state("lost");
+      if (source.readyState === EventSource.CLOSED) refused();
+    });
+  };
+  follower.state("connecting");
+  connect();
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
 }
 
 /** @param {Wire | undefined} value @returns {number} */

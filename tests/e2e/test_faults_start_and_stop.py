@@ -187,7 +187,7 @@ def test_sigint_stops_it_too(server: Server) -> None:
 def test_sigterm_with_an_idle_and_a_live_connection_is_over_in_seconds(server: Server) -> None:
     with (
         socket.create_connection(("127.0.0.1", server.port)),
-        httpx.stream("GET", f"{server.url}/api/headrace/v1/live", params={"experiment_id": "0"}, timeout=30) as live,
+        httpx.stream("GET", f"{server.url}/api/headrace/v1/events", params={"experiment_ids": "0"}, timeout=30) as live,
     ):
         began_s = time.monotonic()
         code = server.stop()

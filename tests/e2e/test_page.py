@@ -327,7 +327,7 @@ def test_files_of_the_page_are_kept_by_digest_and_carry_a_strict_policy(server: 
 
 def test_an_open_page_does_not_hold_up_the_end_of_the_server(tmp_path: Path) -> None:
     server = Server(tmp_path)
-    with server.http.stream("GET", "/api/headrace/v1/live") as feed:
+    with server.http.stream("GET", "/api/headrace/v1/events?digest=true") as feed:
         lines = feed.iter_lines()
         assert next(lines).startswith("retry")
         took = server.stop()

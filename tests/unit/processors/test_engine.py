@@ -130,18 +130,6 @@ def test_the_views_hold_exactly_what_was_logged(world: World) -> None:
     assert summary == [("acc", -3, inf, inf, inf, 1, 0), ("loss", 2, 0.5, 0.5, 0.5, 2, 1)]
 
 
-def test_listeners_hear_which_runs_changed_once_the_views_hold_it(world: World) -> None:
-    heard: set[str] = set()
-    with world.engine() as engine:
-        engine.listeners.append(heard.update)
-        world.append(RUN, "a")
-        world.points(("k", 1, 1.0), subject="b")
-        engine.stored().result(30)
-        world.append(RUN, "c")
-        engine.stored().result(30)
-    assert heard >= {"a", "b"}
-
-
 # --- poison, unknown, repeated, missed --------------------------------------------------------------------------------
 
 

@@ -190,17 +190,6 @@ def test_a_run_is_forgotten_only_once_the_views_hold_it(
     assert names == {"r0": "again", "r1": "run 1", "r2": "run 2", "r3": "run 3", "r4": "run 4"}
 
 
-def test_open_pages_hear_of_runs_here_and_of_metrics_that_workers_stored(world: World, log: GroupLog) -> None:
-    heard: set[str] = set()
-    with following(world, log) as replica:
-        replica.listeners.append(heard.update)
-        world.append(e.RunCreated("1", 10))
-        wait_until(lambda: heard == {"r1"})
-        world.points(("loss", 1, 0.5), subject="r2")
-        store(world, log)
-        wait_until(lambda: heard == {"r1", "r2"})
-
-
 def wait_until(check: Callable[[], bool]) -> None:
     """Wait until check() is true."""
     deadline_s = time.monotonic() + 30
