@@ -33,6 +33,7 @@ from headrace.api.feed.feed import Feed
 from headrace.api.forks import Forks
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
 from headrace.api.mlflow.documents import Documents
+from headrace.api.pages import Pages
 from headrace.api.point_aggregates import PointAggregates
 from headrace.api.services import Services
 from headrace.api.settings import Settings
@@ -107,7 +108,8 @@ def create_app(
             store,
             feed,
             Documents(),
-            PointAggregates(views),
+            PointAggregates(views, forks.links),
+            Pages(clock),
             rebuilder,
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)

@@ -77,8 +77,12 @@ class AsOf:
         found = self._cuts.get(text)
         if found is None:
             found = await run_in_threadpool(self._resolved, text)
-        await self._tracking.stored({p: end for p, end in found.ends.items() if p.topic in FOLDED})
+        await self.reached(found)
         return found
+
+    async def reached(self, cut: Cut) -> None:
+        """Wait until the views hold all of a moment. Raises TEMPORARILY_UNAVAILABLE."""
+        await self._tracking.stored({p: end for p, end in cut.ends.items() if p.topic in FOLDED})
 
     def _resolved(self, text: str) -> Cut:
         try:

@@ -1,17 +1,25 @@
-"""Finds runs: the ids that a query asks for, in order, from memory where every run is there, else from the views."""
+"""Finds runs: the ids that a query asks for, in order, now or as of a moment; and the same answer page by page."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.api import memory_search, point_aggregates, search
+from headrace.api.memory_search import Found
 from headrace.api.point_aggregates import Token, What
+from headrace.api.point_summaries import Summaries
+from headrace.api.points import Cut, Points
 from headrace.api.services import Services
-from headrace.api.syntax import Expression, Order, PointColumns, comparisons
+from headrace.api.syntax import Comparison, Expression, Order, PointColumns, comparisons
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
-from headrace.processors.registry import LoggedModel
+from headrace.processors.metrics import Summary
+from headrace.processors.registry import LoggedModel, Registry
 from headrace.processors.runs import RunState
 from starlette.concurrency import run_in_threadpool
+
+_RUNS_A_QUERY = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,68 +36,128 @@ class RunQuery:
     now_ms: int | None = None
 
 
-async def find(s: Services, query: RunQuery, limit: int, offset: int) -> list[str]:
-    """The ids of at most `limit` runs that match, in order, the first `offset` left out."""
-    deleted = s.engine.registry.deleted_ids()
+async def find(s: Services, query: RunQuery, limit: int, offset: int, cut: Cut | None = None) -> list[str]:
+    """The ids of at most `limit` runs that match, in order, the first `offset` left out. cut: as of this moment."""
+    if cut is None and not await all_in_memory(s):
+        return await run_in_threadpool(_in_views, s, query, limit, offset)
+    return [state.run_id for state in (await found(s, query, cut)).page(offset, limit)]
+
+
+async def found(s: Services, query: RunQuery, cut: Cut | None = None) -> Found:
+    """All that match, where every run is in memory; in any case where it is as of a moment."""
+    if cut is not None:
+        return await run_in_threadpool(_past, s, query, cut)
+    metrics = s.engine.metrics_in_memory
+    if forked := list(s.engine.forked()):
+        metrics = Overlaid(metrics, await run_in_threadpool(_with_inherited, s, forked))
+    runs = s.engine.runs_of(query.experiment_ids)
+    columns = await _columns_of(s, query, runs, metrics)
+    deleted, now_ms, models = s.engine.registry.deleted_ids(), _now_ms(s, query), _models(s.engine.registry, query)
+
+    def select() -> Found:
+        return _select(query, runs, metrics, deleted, now_ms, models, columns)
+
+    # A regular expression may take long over long texts, and lets other requests be served meanwhile.
+    slow = any(x.operator in ("=~", "!~") for x in comparisons(query.expression))
+    return await run_in_threadpool(select) if slow else select()
+
+
+async def all_in_memory(s: Services) -> bool:
+    """Whether the folds hold every run, once they hold what was logged; else wait until the views do."""
     await s.tracking.folded(RUNS, METRICS, REGISTRY)
-    now_ms = s.clock.time_ms() if query.now_ms is None else query.now_ms
-    models = _models(s, query)
     if s.engine.all_in_memory():
-        runs = s.engine.runs_of(query.experiment_ids)
-        columns = await _columns_of(s, query, runs)
-
-        def select() -> list[str]:
-            found = memory_search.find(
-                runs,
-                s.engine.metrics_in_memory,
-                deleted_experiment_ids=deleted,
-                view=query.view,
-                expression=query.expression,
-                order=query.order,
-                limit=limit,
-                offset=offset,
-                now_ms=now_ms,
-                models=models,
-                columns=columns,
-            )
-            return [state.run_id for state in found]
-
-        # A regular expression may take long over long texts, and lets other requests be served meanwhile.
-        slow = any(x.operator in ("=~", "!~") for x in comparisons(query.expression))
-        return await run_in_threadpool(select) if slow else select()
+        return True
     await s.tracking.caught_up()
-
-    def selected() -> list[str]:
-        asked = search.runs_query(
-            experiment_ids=query.experiment_ids,
-            deleted_experiment_ids=deleted,
-            view=query.view,
-            expression=query.expression,
-            order=query.order,
-            limit=limit,
-            offset=offset,
-            now_ms=now_ms,
-            models=models,
-            columns=_stored_columns(s, query),
-        )
-        return [row[0] for row in s.views.rows(asked.sql, asked.parameters)]
-
-    return await run_in_threadpool(selected)
+    return False
 
 
-def _models(s: Services, query: RunQuery) -> dict[str, LoggedModel]:
+def _in_views(s: Services, query: RunQuery, limit: int, offset: int) -> list[str]:
+    asked = search.runs_query(
+        experiment_ids=query.experiment_ids,
+        deleted_experiment_ids=s.engine.registry.deleted_ids(),
+        view=query.view,
+        expression=query.expression,
+        order=query.order,
+        limit=limit,
+        offset=offset,
+        now_ms=_now_ms(s, query),
+        models=_models(s.engine.registry, query),
+        columns=_stored_columns(s, query),
+    )
+    return [row[0] for row in s.views.rows(asked.sql, asked.parameters)]
+
+
+def _past(s: Services, query: RunQuery, cut: Cut) -> Found:
+    states, registry = s.past.candidates(cut, query.experiment_ids), s.past.registry_at(cut)
+    asked = point_aggregates.wanted(comparisons(query.expression), query.order)
+    keys = _metric_keys(query, asked)
+    run_ids = [state.run_id for state in states]
+    metrics = s.past.summaries(cut, run_ids, keys) if keys else {}
+    columns = {what: _past_column(s, what, run_ids, metrics, cut) for what in asked}
+    # What goes on had gone on until the moment.
+    now_ms = cut.time_ms if query.now_ms is None and cut.time_ms is not None else _now_ms(s, query)
+    return _select(query, states, metrics, registry.deleted_ids(), now_ms, _models(registry, query), columns)
+
+
+def _past_column(s: Services, what: What, run_ids: list[str], metrics: Summaries, cut: Cut) -> dict[str, float]:
+    having = list(point_aggregates.tokens(what, metrics, run_ids))
+    values: dict[str, float] = {}
+    for start in range(0, len(having), _RUNS_A_QUERY):
+        asked = having[start : start + _RUNS_A_QUERY]
+        points = Points(asked, point_aggregates.keys_of(what), cut, s.forks.links(asked))
+        values |= point_aggregates.read(s.views, what, points)
+    return values
+
+
+def _select(
+    query: RunQuery,
+    runs: list[RunState],
+    metrics: Mapping[str, Mapping[str, Summary]],
+    deleted: list[str],
+    now_ms: int,
+    models: Mapping[str, LoggedModel],
+    columns: PointColumns,
+) -> Found:
+    return memory_search.find(
+        runs,
+        metrics,
+        deleted_experiment_ids=deleted,
+        view=query.view,
+        expression=query.expression,
+        order=query.order,
+        now_ms=now_ms,
+        models=models,
+        columns=columns,
+    )
+
+
+def _now_ms(s: Services, query: RunQuery) -> int:
+    return s.clock.time_ms() if query.now_ms is None else query.now_ms
+
+
+def _models(registry: Registry, query: RunQuery) -> dict[str, LoggedModel]:
     """The logged models by id, where the query is about more than their ids."""
     named = [(x.entity, x.key) for x in comparisons(query.expression)] + [(x.entity, x.key) for x in query.order]
     wanted = any(entity == "model" and key != "id" for entity, key in named)
-    return dict(s.engine.registry.logged_models) if wanted else {}
+    return dict(registry.logged_models) if wanted else {}
 
 
-async def _columns_of(s: Services, query: RunQuery, runs: list[RunState]) -> PointColumns:
+def _metric_keys(query: RunQuery, asked: list[What]) -> list[str]:
+    """The metrics that a query looks at."""
+    named: list[Comparison | Order] = [*comparisons(query.expression), *query.order]
+    keys = {x.key: None for x in named if x.entity == "metric"}
+    literal = {x.aggregate.literal: None for x in named if x.aggregate and x.aggregate.literal}
+    return list(keys | literal | {key: None for what in asked for key in point_aggregates.keys_of(what)})
+
+
+async def _columns_of(
+    s: Services, query: RunQuery, runs: list[RunState], metrics: Mapping[str, Mapping[str, Summary]]
+) -> PointColumns:
     """The aggregates of points that the query names, for runs in memory; waits for the views if any has moved."""
     asked = point_aggregates.wanted(comparisons(query.expression), query.order)
     if not asked:
         return {}
-    metrics, run_ids = s.engine.metrics_in_memory, [run.run_id for run in runs]
+    run_ids = [run.run_id for run in runs]
     now: dict[What, dict[str, Token]] = {what: point_aggregates.tokens(what, metrics, run_ids) for what in asked}
     if any(s.aggregates.moved(what, tokens) for what, tokens in now.items()):
         await s.tracking.caught_up()
@@ -102,3 +170,20 @@ def _stored_columns(s: Services, query: RunQuery) -> PointColumns:
     asked = point_aggregates.wanted(comparisons(query.expression), query.order)
     tokens = {what: point_aggregates.stored_tokens(s.views, what, query.experiment_ids) for what in asked}
     return {what: s.aggregates.column(what, x) for what, x in tokens.items()}
+
+
+def _with_inherited(s: Services, run_ids: list[str]) -> Summaries:
+    own = s.engine.summaries(run_ids)
+    return s.forks.with_inherited({run_id: own.get(run_id, {}) for run_id in run_ids})
+
+
+class Overlaid(dict[str, Mapping[str, Summary]]):
+    """Summaries by run, some of them others than in the mapping below. Only for look-ups by `get`."""
+
+    def __init__(self, below: Mapping[str, Mapping[str, Summary]], over: Mapping[str, Mapping[str, Summary]]) -> None:
+        super().__init__(over)
+        self._below = below
+
+    def get(self, run_id: str, default: Any = None) -> Any:
+        """The summaries of a run."""
+        return super().get(run_id) or self._below.get(run_id, default)

@@ -38,6 +38,26 @@ _OPERATORS = {"=": "==", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=",
 _FIELDS = {name: Summary._fields.index(column) for name, column in SUMMARY_COLUMNS.items()}
 
 
+class Found:
+    """The runs that matched; in order only as far as somebody looked."""
+
+    def __init__(self, found: list[tuple[Any, ...]]) -> None:
+        """found: what runs are sorted by, their ids, and they themselves."""
+        self._found = found
+        self._sorted = False
+
+    def page(self, offset: int, limit: int) -> list[RunState]:
+        """`limit` runs, behind the first `offset`."""
+        end = offset + limit
+        # A run_id is unique, so no comparison of two keys ever reaches the run behind it.
+        if not self._sorted and end * 8 < len(self._found):
+            return [run for *_, run in heapq.nsmallest(end, self._found)[offset:]]
+        if not self._sorted:
+            self._found.sort()
+            self._sorted = True
+        return [run for *_, run in self._found[offset:end]]
+
+
 def find(
     runs: Iterable[RunState],
     metrics: Mapping[str, Mapping[str, Summary]],
@@ -46,14 +66,12 @@ def find(
     view: View,
     expression: Expression | None,
     order: Sequence[Order],
-    limit: int,
-    offset: int,
     now_ms: int = 0,
     models: Mapping[str, LoggedModel] | None = None,
     columns: PointColumns | None = None,
-) -> list[RunState]:
-    """The runs that match, in order. metrics: by run and key. models: logged models by id. Others: as
-    `search.runs_query` has them."""
+) -> Found:
+    """The runs that match. metrics: by run and key. models: logged models by id. Others: as `search.runs_query` has
+    them."""
     runs = list(runs)
     source = _Source(runs, models or {}, columns or {}, now_ms)
     conditions = []
@@ -65,11 +83,7 @@ def find(
     if not any((term.entity, term.key) == ("attribute", "start_time") for term in order):
         keys.append("-r.start_time_ms")
     select = source.compiled(" and ".join(conditions) or "True", ", ".join(keys))
-    found = select(runs, metrics, frozenset(deleted_experiment_ids))
-    end = offset + limit
-    # A run_id is unique, so no comparison of two keys ever reaches the run behind it.
-    nearest = heapq.nsmallest(end, found) if end * 8 < len(found) else sorted(found)[:end]
-    return [run for *_, run in nearest[offset:]]
+    return Found(select(runs, metrics, frozenset(deleted_experiment_ids)))
 
 
 class _Source:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headrace.api.feed.feed import Feed
     from headrace.api.forks import Forks
     from headrace.api.mlflow.documents import Documents
+    from headrace.api.pages import Pages
     from headrace.api.point_aggregates import PointAggregates
     from headrace.api.stores.store import ArtifactStore
     from headrace.api.tracking import Tracking
@@ -43,6 +44,7 @@ class Services:
     feed: Feed
     documents: Documents
     aggregates: PointAggregates
+    pages: Pages
     rebuilding: Rebuilding | None
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from headrace.api import search
+from headrace.api import pages
 from headrace.api.errors import invalid, missing
 from headrace.api.filter import parse, parse_order_by
-from headrace.api.finding import RunQuery, find
+from headrace.api.finding import RunQuery
 from headrace.api.mlflow import entities, validate
 from headrace.api.mlflow.experiments import check_view
-from headrace.api.mlflow.wire import Body, Tag, add, page_start, present, required
+from headrace.api.mlflow.wire import Body, Tag, add, present, required
 from headrace.api.services import Services
 from headrace.ingest import events, limits
 from headrace.ingest.points import OPTIONAL
@@ -98,7 +98,10 @@ class DeleteTag(RunId):
 
 
 class SearchRuns(Body):
-    """max_results: 1 to 50,000. run_view_type: ACTIVE_ONLY, DELETED_ONLY or ALL."""
+    """max_results: 1 to 50,000. run_view_type: ACTIVE_ONLY, DELETED_ONLY or ALL. as_of: as in GetRun.
+
+    page_token: what the page before gave; the pages of a search are of one moment.
+    """
 
     experiment_ids: list[str] = []
     filter: str = ""
@@ -106,6 +109,7 @@ class SearchRuns(Body):
     max_results: int = 1000
     order_by: list[str] = []
     page_token: str = ""
+    as_of: str = ""
 
 
 def run_id_of(asked: RunId) -> str:
@@ -227,16 +231,15 @@ async def search_runs(s: Services, asked: SearchRuns) -> dict[str, Any]:
     view = check_view(asked.run_view_type)
     expression = parse(asked.filter, "runs")
     order = parse_order_by(asked.order_by, "runs")
-    start = page_start(asked.page_token)
     if not asked.experiment_ids:
         return {}
     query = RunQuery(asked.experiment_ids, view, expression, order)
-    ids = await find(s, query, asked.max_results + 1, start)
-    page = await s.tracking.runs(ids[: asked.max_results])
-    return present(
-        runs=[s.documents.of(*run) for run in page],
-        next_page_token=search.encode_page_token(start + asked.max_results) if len(ids) > asked.max_results else None,
-    )
+    page = await pages.page(s, query, asked.max_results, asked.page_token, asked.as_of)
+    if page.cut is None:
+        runs: list[Any] = [s.documents.of(*run) for run in await s.tracking.runs(page.run_ids)]
+    else:
+        runs = [entities.run(*run) for run in await run_in_threadpool(s.past.runs, page.cut, page.run_ids)]
+    return present(runs=runs, next_page_token=page.next_token)
 
 
 def _tags(tags: list[Tag]) -> dict[str, str]:

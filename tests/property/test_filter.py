@@ -571,13 +571,13 @@ def test_memory_finds_what_a_plain_reading_finds(
         view="ALL",
         expression=expression,
         order=order,
-        limit=limit,
-        offset=offset,
         now_ms=NOW_MS,
         models=MODELS,
         columns=COLUMNS,
     )
-    assert [x.run_id for x in found] == expected(expression, order)[offset : offset + limit]
+    for _ in range(2):  # whether it was put in order meanwhile or not
+        assert [x.run_id for x in found.page(offset, limit)] == expected(expression, order)[offset : offset + limit]
+        assert [x.run_id for x in found.page(0, 1000)] == expected(expression, order)
 
 
 @pytest.mark.parametrize("view", ["ACTIVE_ONLY", "DELETED_ONLY", "ALL"])
@@ -592,7 +592,5 @@ def test_memory_shows_the_same_view_as_the_sql(client: Any, view: View) -> None:
         offset=0,
     )
     rows = client.query(query.sql, parameters=query.parameters).result_rows
-    found = find(
-        STATES, METRICS, deleted_experiment_ids=DELETED, view=view, expression=None, order=[], limit=100, offset=0
-    )
-    assert [x.run_id for x in found] == [row[0] for row in rows]
+    found = find(STATES, METRICS, deleted_experiment_ids=DELETED, view=view, expression=None, order=[])
+    assert [x.run_id for x in found.page(0, 100)] == [row[0] for row in rows]
