@@ -14,6 +14,7 @@ from headrace.api import (
     errors,
     gateway,
     health,
+    metric_history,
     multipart,
     page,
     rebuilding,
@@ -56,7 +57,8 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
-    *(module.router for module in (gateway, artifacts, multipart, series, run_table, sql, feed_routes, rebuilding)),
+    *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
+    *(module.router for module in (series, metric_history)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."

@@ -1,353 +1,191 @@
-"""Series for charts: a metric of many runs in buckets that keep what they hold, and its full history as Arrow."""
+"""Series for charts: chosen metrics of chosen runs, point by point, in buckets, or of groups of runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.ipc
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from headrace.api import series_answers as answers
+from headrace.api.arrow_stream import ARROW_STREAM, stream
+from headrace.api.chosen_runs import ChosenRuns, chosen
 from headrace.api.errors import invalid
-from headrace.api.services import services
+from headrace.api.points import Points
+from headrace.api.series_buckets import Buckets, Frames, bucketed, own_frames, read_bucketed
+from headrace.api.series_groups import Aggregate, Band, Group, GroupSeries, aggregated, group_frames, grouped
+from headrace.api.series_points import POINTS_MAX, Axis, Extents, Placed, Wanted, extents, read, read_extents
+from headrace.api.services import Services, services
+from headrace.api.structs import decoded, documented, schemas
+from headrace.api.turns import turn
 from headrace.ingest.limits import INT64_MAX, INT64_MIN
+from headrace.processors.runs import RunState
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["series"])
 
-Axis: TypeAlias = Literal["step", "time", "relative"]
-Value: TypeAlias = float | str | None
-
-ARROW_STREAM = "application/vnd.apache.arrow.stream"
-HISTORY = pa.schema([("step", pa.int64()), ("timestamp_ms", pa.int64()), ("value", pa.float64())])
-"""Columns of a metric's history."""
-_BATCH_ROWS = 65_536
+SERIES_MAX: Final = 2000
+BUCKETS_MAX: Final = 500_000
+RAW_JSON_MAX: Final = 200_000
+_NARROW = "ask for a range, for fewer runs or keys"
 
 
-class SeriesRequest(msgspec.Struct, frozen=True):
-    """Which metric of which runs, and how fine.
+class SeriesRequest(ChosenRuns, frozen=True, kw_only=True):
+    """Which metrics of which runs, and how fine.
 
-    x: step, time (ms since the epoch, UTC) or relative (ms since the run's start).
-    buckets: a run with at most so many points in the range comes point by point.
+    keys: the metrics; or one, as key. x: step, time (ms since the epoch, UTC) or relative (ms since the run's start).
     range: the lowest and highest x that take part, both included; null for all.
+    buckets: a run with at most so many points in the range comes point by point. raw: every point, no buckets.
+    group_by: runs that have the same of all these are one group: params.KEY, tags.KEY, an attribute; an empty list for
+    one group of all. aggregate: of the runs' values. band: min-max, std or two percentiles; null for none.
+    traces: each run's own series too. format: json, arrow, or empty for what the header Accept says.
     """
 
-    run_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=100)]
-    key: str
+    key: str = ""
+    keys: Annotated[list[str], msgspec.Meta(max_length=50)] = []
     x: Axis = "step"
-    buckets: Annotated[int, msgspec.Meta(ge=2, le=2000)] = 500
     range: tuple[float, float] | None = None
+    buckets: Annotated[int, msgspec.Meta(ge=2, le=2000)] = 500
+    raw: bool = False
+    group_by: Annotated[list[str], msgspec.Meta(max_length=20)] | None = None
+    aggregate: Aggregate = "mean"
+    band: Band = "min-max"
+    traces: bool = False
+    format: Annotated[str, msgspec.Meta(pattern="^(|json|arrow)$")] = ""
 
 
-class Series(msgspec.Struct, frozen=True):
-    """One run's series; all lists have one item a bucket, x rising.
-
-    points: how many lie in the range. x and x_last: of a bucket's first and last point. first and last: their values.
-    min and max: over the numbers, infinities among them; null where there are none. nan: how many of count are NaN.
-    NaN and infinities are the strings "NaN", "Infinity" and "-Infinity". Without bucketed, each bucket is one point;
-    a point logged several times by the SDK is one bucket, and count says how often.
-    """
-
-    run_id: str
-    points: int
-    bucketed: bool
-    x: list[int]
-    x_last: list[int]
-    first: list[Value]
-    last: list[Value]
-    min: list[Value]
-    max: list[Value]
-    count: list[int]
-    nan: list[int]
-
-
-class SeriesResponse(msgspec.Struct, frozen=True):
-    """One series a run, in the order they were asked for. bucketed: whether any is."""
-
-    series: list[Series]
-    bucketed: bool
-
-
-class MetricSummary(msgspec.Struct, frozen=True):
-    """One metric of a run: its last point by (step, time, value), and the extremes over its numbers (null: none)."""
-
-    key: str
-    last: Value
-    last_step: int
-    last_timestamp_ms: int
-    min: Value
-    max: Value
-    points: int
-    nan: int
-
-
-_decode = msgspec.json.Decoder(SeriesRequest).decode
-_SCHEMAS, _COMPONENTS = msgspec.json.schema_components([SeriesRequest, SeriesResponse, MetricSummary])
-
-
-def _inline(schema: Any) -> Any:
-    """A JSON schema with its references put in place, so that it stands alone in the OpenAPI document."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            return _inline(_COMPONENTS[schema["$ref"].rsplit("/", 1)[-1]])
-        return {name: _inline(part) for name, part in schema.items()}
-    return [_inline(part) for part in schema] if isinstance(schema, list) else schema
+_decoder = msgspec.json.Decoder(SeriesRequest)
 
 
 @router.post(
     "/api/headrace/v1/series",
-    summary="A metric of up to 100 runs in buckets that keep their first, last, min and max",
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _inline(_SCHEMAS[0])}}},
-        "responses": {"200": {"content": {"application/json": {"schema": _inline(_SCHEMAS[1])}}}},
-    },
+    summary="Metrics of many runs in buckets that keep their first, last, min and max; or of groups of runs",
+    openapi_extra=documented(
+        schemas(SeriesRequest)[0], *schemas(answers.SeriesResponse, answers.RawResponse), media=[ARROW_STREAM]
+    ),
 )
 async def post_series(request: Request) -> Response:
-    """Series of one metric, after the views have caught up with what was logged before."""
-    try:
-        asked = _decode(await request.body())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid(f"Invalid series request: {error}") from error
-    if asked.range is not None and not asked.range[0] <= asked.range[1]:
-        raise invalid(f"Invalid series request: range must rise, and {list(asked.range)} does not")
-    parts = services(request)
-    await parts.tracking.caught_up()
-    body = await run_in_threadpool(lambda: msgspec.json.encode(series(parts.views, asked)))
-    return Response(body, media_type="application/json")
-
-
-@router.get(
-    "/api/headrace/v1/metrics/history",
-    summary="Every point of one metric of a run, as an Arrow IPC stream",
-    responses={200: {"content": {ARROW_STREAM: {}}}},
-)
-async def get_history(request: Request, run_id: str, key: str) -> Response:
-    """Columns step int64, timestamp_ms int64, value float64, ordered by all three, NaN above every number."""
-    parts = services(request)
-    await parts.tracking.run(run_id)
-    await parts.tracking.caught_up()
-    table = await run_in_threadpool(history, parts.views, run_id, key)
-    return StreamingResponse(_stream(table), media_type=ARROW_STREAM)
-
-
-@router.get(
-    "/api/headrace/v1/metrics/summary",
-    summary="Each metric of a run: last value, extremes, number of points",
-    openapi_extra={
-        "responses": {
-            "200": {
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {"metrics": {"type": "array", "items": _inline(_SCHEMAS[2])}},
-                        }
-                    }
-                }
-            }
-        }
-    },
-)
-async def get_summary(request: Request, run_id: str) -> Response:
-    """What a run's own page shows of its metrics, in key order."""
-    parts = services(request)
-    await parts.tracking.run(run_id)
-    await parts.tracking.caught_up()
-    metrics = await run_in_threadpool(summary, parts.views, run_id)
-    return Response(msgspec.json.encode({"metrics": metrics}), media_type="application/json")
-
-
-# --- reads of the views; each blocks on I/O ---------------------------------------------------------------------------
-
-# Only what came without a writer can have been sent twice by its client; see schema.sql.
-_POINTS = """
-    SELECT run_id, step, timestamp_ms, value FROM metrics
-    WHERE run_id IN {run_ids:Array(String)} AND key = {key:String} AND writer != ''
-    UNION ALL
-    SELECT DISTINCT run_id, step, timestamp_ms, value FROM metrics
-    WHERE run_id IN {run_ids:Array(String)} AND key = {key:String} AND writer = ''
-"""
-
-_PLACED: Mapping[Axis, str] = {
-    "step": "SELECT run_id, step AS x, timestamp_ms AS tie, value FROM points",
-    "time": "SELECT run_id, timestamp_ms AS x, step AS tie, value FROM points",
-    "relative": """
-        SELECT run_id, timestamp_ms - start_ms AS x, step AS tie, value
-        FROM points INNER JOIN (
-            SELECT run_id, argMax(start_time_ms, offset) AS start_ms
-            FROM runs WHERE run_id IN {run_ids:Array(String)} GROUP BY run_id
-        ) AS starts USING run_id
-    """,
-}
-
-# (x, tie, value) as one number that sorts as they do, NaN highest: several times faster than comparing tuples.
-_PLACE = """
-    toInt256(x) * toInt256('340282366920938463463374607431768211456')
-    + toInt256(tie) * toInt256('18446744073709551616')
-    + toInt256(multiIf(isNaN(value), 18446744073709551615,
-                       value < 0, bitNot(reinterpretAsUInt64(value)),
-                       bitOr(reinterpretAsUInt64(value), 9223372036854775808)))
-"""
-
-_BUCKET = "floor((toFloat64(x) - toFloat64(lo)) * ({buckets:Float64} / greatest(toFloat64(hi) - toFloat64(lo), 1)))"
-
-
-def series(views: Views, asked: SeriesRequest) -> SeriesResponse:
-    """The series that were asked for: one query for all runs.
-
-    A run's buckets cut its own extent within the range into equal parts, so its series is the same whatever other
-    runs are asked for with it, and the same each time. Unknown runs and metrics have no points.
-    Raises ViewsUnavailable.
-    """
-    parameters: dict[str, Any] = {
-        "run_ids": list(dict.fromkeys(asked.run_ids)),
-        "key": asked.key,
-        "buckets": float(asked.buckets),
-    }
-    where = ""
-    if asked.range is not None:
-        where = "WHERE x BETWEEN {lo:Int64} AND {hi:Int64}"
-        parameters["lo"], parameters["hi"] = (_int64(asked.range[0], math.ceil), _int64(asked.range[1], math.floor))
-    table = views.arrow(
-        f"""
-        WITH
-            points AS ({_POINTS}),
-            placed AS (SELECT * FROM ({_PLACED[asked.x]}) {where}),
-            extents AS (SELECT run_id, count() AS n, min(x) AS lo, max(x) AS hi FROM placed GROUP BY run_id)
-        SELECT
-            run_id, min(x) AS x_first, max(x) AS x_last,
-            argMin(value, place) AS value_first, argMax(value, place) AS value_last,
-            minOrNullIf(value, NOT isNaN(value)) AS value_min, maxOrNullIf(value, NOT isNaN(value)) AS value_max,
-            count() AS points, countIf(isNaN(value)) AS nan_points, min(place) AS first_place
-        FROM (
-            SELECT run_id, x, value, {_PLACE} AS place,
-                if(n <= {{buckets:Float64}},
-                   (x, tie, reinterpretAsInt64(value)),
-                   (toInt64(least({{buckets:Float64}} - 1, {_BUCKET})), toInt64(0), toInt64(0))) AS bucket
-            FROM placed INNER JOIN extents USING run_id
+    """Series of what was logged before. JSON, or an Arrow IPC stream of one row a bucket or point."""
+    asked = decoded(_decoder, await request.body(), "series")
+    arrow = asked.format == "arrow" or (not asked.format and ARROW_STREAM in request.headers.get("accept", ""))
+    keys = _checked(asked, arrow)
+    s = services(request)
+    run_ids = await chosen(s, asked)
+    count = len(run_ids) * len(keys)
+    if count > SERIES_MAX:
+        raise invalid(
+            f"{len(run_ids):,} runs with {len(keys):,} keys are {count:,} series, and one request has {SERIES_MAX:,} at"
+            " most: ask for fewer runs or keys"
         )
-        GROUP BY run_id, bucket
-        ORDER BY run_id, first_place
-        """,
-        parameters,
-    )
-    by_run = {one.run_id: one for one in _split(table.drop_columns(["first_place"]), asked.buckets)}
-    found = [by_run.get(run_id) or _empty(run_id) for run_id in parameters["run_ids"]]
-    return SeriesResponse(found, any(one.bucketed for one in found))
+    await s.tracking.caught_up()
+    groups = grouped(run_ids, await states(s, run_ids), asked.group_by) if asked.group_by is not None else None
+    wanted = Wanted(Points(run_ids, keys), asked.x, _bounds(asked.range))
+    async with turn(request, s.settings.read_wait_s):
+        found = await run_in_threadpool(_answer, s.views, asked, wanted, groups, arrow)
+    if isinstance(found, bytes):
+        return Response(found, media_type="application/json")
+    return StreamingResponse(stream(found), media_type=ARROW_STREAM)
 
 
-def history(views: Views, run_id: str, key: str) -> pa.Table:
-    """Every point of a metric: step, timestamp_ms, value, ordered by all three. Raises ViewsUnavailable."""
-    table = views.arrow(
-        f"SELECT step, timestamp_ms, value FROM ({_POINTS}) ORDER BY step, timestamp_ms, isNaN(value), value",
-        {"run_ids": [run_id], "key": key},
-    )
-    return table.cast(HISTORY)
+async def states(s: Services, run_ids: Sequence[str]) -> Mapping[str, RunState]:
+    """The newest states of those runs that there are."""
+    return await run_in_threadpool(s.engine.runs, run_ids)
 
 
-def summary(views: Views, run_id: str) -> list[MetricSummary]:
-    """What is kept of each metric of a run, in key order. Raises ViewsUnavailable."""
-    rows = views.rows(
-        "SELECT key, last_value, last_step, last_timestamp_ms, value_min, value_max, points, nan_points"
-        " FROM metric_summary FINAL WHERE run_id = {run_id:String} ORDER BY key",
-        {"run_id": run_id},
-    )
-    return [
-        MetricSummary(key, _json(last), step, timestamp_ms, _number(least), _number(greatest), points, nan_points)
-        for key, last, step, timestamp_ms, least, greatest, points, nan_points in rows
-    ]
+def _checked(asked: SeriesRequest, arrow: bool) -> list[str]:
+    """The keys of a request whose parts fit together. Raises INVALID_PARAMETER_VALUE."""
+    keys = list(dict.fromkeys(asked.keys))
+    fault = ""
+    if keys and asked.key:
+        fault = "name the metrics by keys, or one by key, not by both"
+    elif not keys and not asked.key:
+        fault = "name the metrics by keys"
+    elif asked.range is not None and not asked.range[0] <= asked.range[1]:
+        fault = f"range must rise, and {list(asked.range)} does not"
+    elif isinstance(asked.band, tuple) and not 0 <= asked.band[0] <= asked.band[1] <= 100:
+        fault = f"a band of percentiles rises between 0 and 100, and {list(asked.band)} does not"
+    elif asked.raw and asked.group_by is not None:
+        fault = "groups have buckets: leave raw or group_by out"
+    elif arrow and asked.group_by is not None and asked.traces:
+        fault = "an Arrow stream has groups or traces: ask for the traces without group_by, or for JSON"
+    if fault:
+        raise invalid(f"Invalid series request: {fault}")
+    return keys or [asked.key]
 
 
-def _split(table: pa.Table, buckets: int) -> Iterator[Series]:
-    """One series for each run of a table that is ordered by run."""
-    run_ids = table.column("run_id").to_pylist()
-    edges = [0, *(i for i in range(1, len(run_ids)) if run_ids[i] != run_ids[i - 1]), len(run_ids)]
-    first, last, least, most = (
-        _values(table.column(name)) for name in ("value_first", "value_last", "value_min", "value_max")
-    )
-    x_first, x_last, count, nan = (
-        table.column(name).to_pylist() for name in ("x_first", "x_last", "points", "nan_points")
-    )
-    for start, stop in pairwise(edges):
-        if start == stop:
-            continue
-        part = slice(start, stop)
-        points = sum(count[part])
-        yield Series(
-            run_ids[start],
-            points,
-            points > buckets,
-            x_first[part],
-            x_last[part],
-            first[part],
-            last[part],
-            least[part],
-            most[part],
-            count[part],
-            nan[part],
-        )
+def _bounds(given: tuple[float, float] | None) -> tuple[int, int] | None:
+    return None if given is None else (_int64(given[0], math.ceil), _int64(given[1], math.floor))
 
 
-def _empty(run_id: str) -> Series:
-    return Series(run_id, 0, False, [], [], [], [], [], [], [], [])
-
-
-def _values(column: pa.ChunkedArray) -> list[Value]:
-    return [_json(value) for value in column.to_pylist()]
-
-
-def _json(value: float | None) -> Value:
-    """A value as JSON can have it."""
-    if value is None or math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _number(value: float) -> Value:
-    return None if math.isnan(value) else _json(value)
-
-
-def _int64(value: float, rounded: Any) -> int:
+def _int64(value: float, rounded: Callable[[float], int]) -> int:
     if math.isinf(value):
         return INT64_MAX if value > 0 else INT64_MIN
-    return max(INT64_MIN, min(INT64_MAX, int(rounded(value))))
+    return max(INT64_MIN, min(INT64_MAX, rounded(value)))
 
 
-def _stream(table: pa.Table) -> Iterator[bytes]:
-    """A table as an Arrow IPC stream, one batch at a time."""
-    sink = _Sink()
-    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
-        for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
-            writer.write_batch(batch)
-            yield sink.taken()
-    yield sink.taken()
+# --- what is asked of the views; each blocks on I/O -------------------------------------------------------------------
 
 
-class _Sink:
-    """A file that gives away what was written to it."""
+def _answer(
+    views: Views, asked: SeriesRequest, wanted: Wanted, groups: Sequence[Group] | None, arrow: bool
+) -> bytes | pa.Table:
+    """The body: JSON, or a table to stream."""
+    source = Source(views, wanted)
+    if asked.raw:
+        placed = source.points(POINTS_MAX if arrow else RAW_JSON_MAX)
+        return answers.raw_table(wanted, placed) if arrow else answers.raw_json(wanted, placed)
+    series = source.buckets(asked.buckets) if groups is None or asked.traces else None
+    if groups is None:
+        assert series is not None
+        return (
+            answers.table(wanted, series) if arrow else answers.as_json(wanted, series, source.extents, asked.buckets)
+        )
+    combined = source.groups(groups, asked.buckets, asked.aggregate, asked.band)
+    if arrow:
+        return answers.group_table(combined, asked.band is not None)
+    return answers.as_json(wanted, series, source.extents, asked.buckets, (combined, asked.band is not None))
 
-    closed = False
 
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
+class Source:
+    """The points of one request: read once where they fit into memory, else put in buckets by the engine."""
 
-    def write(self, data: bytes | memoryview) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
+    def __init__(self, views: Views, wanted: Wanted, points_max: int = POINTS_MAX) -> None:
+        """points_max: so many are held at most. Raises ViewsUnavailable."""
+        self._views = views
+        self._wanted = wanted
+        self._placed = read(views, wanted, points_max)
+        self.extents: Extents = read_extents(views, wanted) if self._placed is None else extents(self._placed)
 
-    def flush(self) -> None:
-        pass
+    def points(self, most: int) -> Placed:
+        """Every point. Raises INVALID_PARAMETER_VALUE for more than most."""
+        if self._placed is None or len(self._placed) > most:
+            raise invalid(
+                f"The series have {int(self.extents.points.sum()):,} points, and {most:,} can be answered one by one:"
+                f" {_NARROW}, or for buckets in place of raw" + (", or for Arrow" if most < POINTS_MAX else "")
+            )
+        return self._placed
 
-    def close(self) -> None:
-        pass
+    def buckets(self, cells: int) -> Buckets:
+        """Each series in buckets of its own."""
+        return self._cut(own_frames(self.extents, cells))
 
-    def taken(self) -> bytes:
-        """Everything written since it was last asked."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data
+    def groups(self, groups: Sequence[Group], cells: int, aggregate: Aggregate, band: Band) -> list[GroupSeries]:
+        """Each key of each group, in buckets that its runs share."""
+        keys = self._wanted.keys
+        frames, owner = group_frames(self.extents, groups, len(keys), cells)
+        return aggregated(self._cut(frames), frames, owner, groups, keys, aggregate, band)
+
+    def _cut(self, frames: Frames) -> Buckets:
+        most = int(self.extents.points.clip(max=frames.cells).sum())
+        if most > BUCKETS_MAX:
+            raise invalid(
+                f"The series would have up to {most:,} buckets, and {BUCKETS_MAX:,} are the most: {_NARROW}, or for"
+                " fewer buckets"
+            )
+        if self._placed is not None:
+            return bucketed(self._placed, frames)
+        return read_bucketed(self._views, self._wanted, frames)
