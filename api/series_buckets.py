@@ -55,8 +55,12 @@ def own_frames(extents: Extents, cells: int) -> Frames:
 
 
 def bucketed(placed: Placed, frames: Frames) -> Buckets:
-    """The buckets of points in memory."""
-    sizes = lengths(edges(placed.series), len(placed))
+    """The buckets of points in memory, of those series that have a frame."""
+    starts = edges(placed.series)
+    if len(starts) != len(frames.series):
+        placed = placed.only(frames.series)
+        starts = edges(placed.series)
+    sizes = lengths(starts, len(placed))
     cut = np.repeat(frames.cut, sizes)
     cells = np.where(cut, _cells(placed.x, np.repeat(frames.lo, sizes), np.repeat(frames.hi, sizes), frames.cells), 0)
     begins = edges(placed.series, cells) if frames.cut.all() else _begins(placed, cells, cut)

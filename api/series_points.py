@@ -93,6 +93,11 @@ class Placed:
     def __len__(self) -> int:
         return len(self.series)
 
+    def only(self, series: Ints) -> Placed:
+        """The points of some of the series."""
+        kept = np.isin(self.series, series)
+        return Placed(self.series[kept], self.x[kept], self.tie[kept], self.value[kept])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extents:
@@ -111,7 +116,7 @@ def read(views: Views, wanted: Wanted, points_max: int = POINTS_MAX) -> Placed |
     if table.num_rows > points_max:
         return None
     x, tie = (table.column(name).to_numpy().astype(np.int64, copy=False) for name in ("x", "tie"))
-    return _sorted(_numbers(wanted, table), x, tie, table.column("value").to_numpy())
+    return in_order(_numbers(wanted, table), x, tie, table.column("value").to_numpy())
 
 
 def extents(placed: Placed) -> Extents:
@@ -160,7 +165,8 @@ def rank(value: Floats) -> npt.NDArray[np.uint64]:
     return ranks
 
 
-def _sorted(series: Ints, x: Ints, tie: Ints, value: Floats) -> Placed:
+def in_order(series: Ints, x: Ints, tie: Ints, value: Floats) -> Placed:
+    """Points in their order."""
     # The table is sorted by run, key, step and time, so what the engine gives is nearly in order, and a sort that makes
     # use of that takes a tenth of one by all four columns, which few requests need.
     if not _rises(series, x):
