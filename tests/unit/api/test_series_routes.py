@@ -1,4 +1,4 @@
-"""The series route: many runs and keys, groups, raw points, JSON and Arrow; what it refuses, and that nothing breaks it."""
+"""The series route: many runs and keys, groups, raw points, JSON and Arrow; what it refuses; that nothing breaks it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,15 @@ def runs(server: Server) -> list[str]:
     experiment_id = server.post("experiments/create", name="series")["experiment_id"]
     made = []
     for number, params in enumerate([{"lr": "0.1"}, {"lr": "0.1"}, {"lr": "0.2"}, {}]):
-        run_id = server.post("runs/create", experiment_id=experiment_id, start_time=1000 * number)["run"]["info"][
-            "run_id"
-        ]
-        steps = range(0, 10, 3) if number == 3 else range(10)
-        points = [(step, number * 10.0 + step) for step in steps]
-        metrics = [
-            {"key": "loss", "value": value, "timestamp": 1000 * number + step * 100, "step": step}
-            for step, value in points
+        started = server.post("runs/create", experiment_id=experiment_id, start_time=1000 * number)
+        run_id = started["run"]["info"]["run_id"]
+        metrics: list[dict[str, Any]] = [
+            {"key": "loss", "value": number * 10.0 + step, "timestamp": 1000 * number + step * 100, "step": step}
+            for step in (range(0, 10, 3) if number == 3 else range(10))
         ]
         metrics.append({"key": "acc", "value": "NaN", "timestamp": 1, "step": 1})
-        server.post(
-            "runs/log-batch", run_id=run_id, metrics=metrics, params=[{"key": k, "value": v} for k, v in params.items()]
-        )
+        logged = [{"key": key, "value": value} for key, value in params.items()]
+        server.post("runs/log-batch", run_id=run_id, metrics=metrics, params=logged)
         made.append(run_id)
     return made
 
@@ -81,6 +77,10 @@ def test_runs_are_found_by_a_search(server: Server, runs: list[str]) -> None:
     found = ask(server, filter="params.lr = '0.1'", order_by=["start_time ASC"], keys=["loss"])
     assert [one["run_id"] for one in found["series"]] == runs[:2]
     assert len(ask(server, filter="params.lr = '0.1'", max_runs=1, keys=["loss"])["series"]) == 1
+    nothing: dict[str, Any] = {"filter": "params.lr = 'none'", "keys": ["loss"]}
+    assert ask(server, **nothing)["series"] == ask(server, **nothing, raw=True)["series"] == []
+    assert ask(server, **nothing, group_by=["params.lr"])["groups"] == []
+    assert table(server, **nothing).num_rows == table(server, **nothing, group_by=[]).num_rows == 0
 
 
 def test_time_and_relative_time_are_axes(server: Server, runs: list[str]) -> None:
