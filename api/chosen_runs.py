@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
 from headrace.api.errors import invalid
 from headrace.api.filter import parse, parse_order_by
 from headrace.api.finding import RunQuery, find
+from headrace.api.points import Cut
 from headrace.api.services import Services
+from headrace.ingest.topics import RUNS
+from headrace.processors.metrics import Summary
 from headrace.processors.registry import DELETED
+from headrace.processors.runs import RunState
+from starlette.concurrency import run_in_threadpool
 
 RUNS_MAX: Final = 1000
 
@@ -18,7 +24,7 @@ class ChosenRuns(msgspec.Struct, frozen=True, kw_only=True):
     """Part of a request: run_ids, or else a search.
 
     experiment_ids: none for all active ones. filter and order_by: as of the search of runs. max_runs: the first so many
-    of those found.
+    of those found. as_of: a time or positions of the log; all is answered as it was then.
     """
 
     run_ids: Annotated[list[str], msgspec.Meta(max_length=RUNS_MAX)] = []
@@ -26,12 +32,13 @@ class ChosenRuns(msgspec.Struct, frozen=True, kw_only=True):
     filter: str = ""
     order_by: Annotated[list[str], msgspec.Meta(max_length=50)] = []
     max_runs: Annotated[int, msgspec.Meta(ge=1, le=RUNS_MAX)] = 100
+    as_of: str = ""
 
 
-async def chosen(s: Services, asked: ChosenRuns) -> list[str]:
+async def chosen(s: Services, asked: ChosenRuns, cut: Cut | None) -> list[str]:
     """The ids, each once, in the order they were asked for or found in. Ids of runs that are not there stay.
 
-    Raises INVALID_PARAMETER_VALUE; FilterError.
+    cut: the moment that asked.as_of names. Raises INVALID_PARAMETER_VALUE; FilterError.
     """
     searched = bool(asked.experiment_ids or asked.filter or asked.order_by)
     if asked.run_ids:
@@ -43,5 +50,24 @@ async def chosen(s: Services, asked: ChosenRuns) -> list[str]:
     expression, order = parse(asked.filter, "runs"), parse_order_by(asked.order_by, "runs")
     experiment_ids = asked.experiment_ids
     if not experiment_ids:
-        experiment_ids = [x.experiment_id for x in await s.tracking.experiments() if x.lifecycle != DELETED]
-    return await find(s, RunQuery(experiment_ids, "ACTIVE_ONLY", expression, order), asked.max_runs, 0)
+        registry = await s.past.registry(asked.as_of)
+        # A copy, since a fold may put more into it meanwhile.
+        experiment_ids = [x.experiment_id for x in list(registry.experiments.values()) if x.lifecycle != DELETED]
+    return await find(s, RunQuery(experiment_ids, "ACTIVE_ONLY", expression, order), asked.max_runs, 0, cut)
+
+
+async def states(s: Services, run_ids: Sequence[str], cut: Cut | None) -> Mapping[str, RunState]:
+    """Those runs that there are, now or as of a moment."""
+    if cut is None:
+        await s.tracking.folded(RUNS, run_ids=run_ids)
+        return await run_in_threadpool(s.engine.runs, run_ids)
+    return await run_in_threadpool(s.past.states, cut, run_ids)
+
+
+async def runs_and_metrics(
+    s: Services, run_ids: Sequence[str], cut: Cut | None
+) -> Sequence[tuple[RunState, Mapping[str, Summary]]]:
+    """Those runs that there are with their metrics by key, in the order given, now or as of a moment."""
+    if cut is None:
+        return await s.tracking.runs(run_ids)
+    return await run_in_threadpool(s.past.runs, cut, run_ids)

@@ -9,9 +9,12 @@ import pyarrow as pa
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from headrace.api.arrow_stream import ARROW_STREAM, stream
+from headrace.api.chosen_runs import runs_and_metrics
+from headrace.api.errors import missing
 from headrace.api.points import Points
 from headrace.api.services import services
 from headrace.api.structs import Value, documented, json_value, schemas
+from headrace.processors.metrics import Summary
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
@@ -45,12 +48,18 @@ class MetricSummaries(msgspec.Struct, frozen=True):
     summary="Every point of one metric of a run, as an Arrow IPC stream",
     responses={200: {"content": {ARROW_STREAM: {}}}},
 )
-async def get_history(request: Request, run_id: str, key: str) -> Response:
-    """Columns step int64, timestamp_ms int64, value float64, ordered by all three, NaN above every number."""
-    parts = services(request)
-    await parts.tracking.run(run_id)
-    await parts.tracking.caught_up()
-    table = await run_in_threadpool(history, parts.views, Points([run_id], [key]))
+async def get_history(request: Request, run_id: str, key: str, as_of: str = "") -> Response:
+    """Columns step int64, timestamp_ms int64, value float64, ordered by all three, NaN above every number.
+
+    as_of: a time or positions of the log.
+    """
+    s = services(request)
+    cut = await s.past.cut(as_of)
+    await s.tracking.run(run_id)
+    if cut is None:
+        await s.tracking.caught_up()
+    links = await run_in_threadpool(s.forks.links, [run_id])
+    table = await run_in_threadpool(history, s.views, Points([run_id], [key], cut, links))
     return StreamingResponse(stream(table), media_type=ARROW_STREAM)
 
 
@@ -59,12 +68,13 @@ async def get_history(request: Request, run_id: str, key: str) -> Response:
     summary="Each metric of a run: last value, extremes, number of points",
     openapi_extra=documented(None, *schemas(MetricSummaries)),
 )
-async def get_summary(request: Request, run_id: str) -> Response:
-    """What a run's own page shows of its metrics, in key order."""
-    parts = services(request)
-    await parts.tracking.run(run_id)
-    await parts.tracking.caught_up()
-    metrics = await run_in_threadpool(summary, parts.views, run_id)
+async def get_summary(request: Request, run_id: str, as_of: str = "") -> Response:
+    """What a run's own page shows of its metrics, in key order. as_of: a time or positions of the log."""
+    s = services(request)
+    found = await runs_and_metrics(s, [run_id], await s.past.cut(as_of))
+    if not found:
+        raise missing(f"Run with id={run_id} not found")
+    metrics = [_summary(key, summary) for key, summary in sorted(found[0][1].items())]
     return Response(msgspec.json.encode(MetricSummaries(metrics)), media_type="application/json")
 
 
@@ -77,17 +87,17 @@ def history(views: Views, points: Points) -> pa.Table:
     return table.cast(HISTORY)
 
 
-def summary(views: Views, run_id: str) -> list[MetricSummary]:
-    """What is kept of each metric of a run, in key order. Raises ViewsUnavailable."""
-    rows = views.rows(
-        "SELECT key, last_value, last_step, last_timestamp_ms, value_min, value_max, points, nan_points"
-        " FROM metric_summary FINAL WHERE run_id = {run_id:String} ORDER BY key",
-        {"run_id": run_id},
+def _summary(key: str, kept: Summary) -> MetricSummary:
+    return MetricSummary(
+        key,
+        json_value(kept.last_value),
+        kept.last_step,
+        kept.last_timestamp_ms,
+        _number(kept.value_min),
+        _number(kept.value_max),
+        kept.points,
+        kept.nan_points,
     )
-    return [
-        MetricSummary(key, json_value(last), step, timestamp_ms, _number(least), _number(greatest), points, nan_points)
-        for key, last, step, timestamp_ms, least, greatest, points, nan_points in rows
-    ]
 
 
 def _number(value: float) -> Value:

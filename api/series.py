@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -12,17 +12,16 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from headrace.api import series_answers as answers
 from headrace.api.arrow_stream import ARROW_STREAM, stream
-from headrace.api.chosen_runs import ChosenRuns, chosen
+from headrace.api.chosen_runs import ChosenRuns, chosen, states
 from headrace.api.errors import invalid
 from headrace.api.points import Points
 from headrace.api.series_buckets import Buckets, Frames, bucketed, own_frames, read_bucketed
 from headrace.api.series_groups import Aggregate, Band, Group, GroupSeries, aggregated, group_frames, grouped
 from headrace.api.series_points import POINTS_MAX, Axis, Extents, Placed, Wanted, extents, read, read_extents
-from headrace.api.services import Services, services
+from headrace.api.services import services
 from headrace.api.structs import decoded, documented, schemas
 from headrace.api.turns import turn
 from headrace.ingest.limits import INT64_MAX, INT64_MIN
-from headrace.processors.runs import RunState
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
@@ -74,26 +73,24 @@ async def post_series(request: Request) -> Response:
     arrow = asked.format == "arrow" or (not asked.format and ARROW_STREAM in request.headers.get("accept", ""))
     keys = _checked(asked, arrow)
     s = services(request)
-    run_ids = await chosen(s, asked)
+    cut = await s.past.cut(asked.as_of)
+    run_ids = await chosen(s, asked, cut)
     count = len(run_ids) * len(keys)
     if count > SERIES_MAX:
         raise invalid(
             f"{len(run_ids):,} runs with {len(keys):,} keys are {count:,} series, and one request has {SERIES_MAX:,} at"
             " most: ask for fewer runs or keys"
         )
-    await s.tracking.caught_up()
-    groups = grouped(run_ids, await states(s, run_ids), asked.group_by) if asked.group_by is not None else None
-    wanted = Wanted(Points(run_ids, keys), asked.x, _bounds(asked.range))
+    if cut is None:
+        await s.tracking.caught_up()
+    groups = None if asked.group_by is None else grouped(run_ids, await states(s, run_ids, cut), asked.group_by)
+    links = await run_in_threadpool(s.forks.links, run_ids)
+    wanted = Wanted(Points(run_ids, keys, cut, links), asked.x, _bounds(asked.range))
     async with turn(request, s.settings.read_wait_s):
         found = await run_in_threadpool(_answer, s.views, asked, wanted, groups, arrow)
     if isinstance(found, bytes):
         return Response(found, media_type="application/json")
     return StreamingResponse(stream(found), media_type=ARROW_STREAM)
-
-
-async def states(s: Services, run_ids: Sequence[str]) -> Mapping[str, RunState]:
-    """The newest states of those runs that there are."""
-    return await run_in_threadpool(s.engine.runs, run_ids)
 
 
 def _checked(asked: SeriesRequest, arrow: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -174,6 +175,26 @@ def test_what_does_not_fit_together_is_refused_in_a_sentence(server: Server, bod
     assert says in refused(server, **body)
 
 
+def test_series_as_of_a_moment_hold_what_was_logged_before_it(server: Server) -> None:
+    run_id = server.new_run()
+    for step in range(3):
+        server.clock.advance(1000)
+        server.post("runs/log-metric", run_id=run_id, key="loss", value=step, timestamp=step, step=step)
+    moment = server.clock.time_ms() - 500
+    as_of = datetime.fromtimestamp(moment / 1000, UTC).isoformat()
+    server.post("runs/log-parameter", run_id=run_id, key="late", value="x")
+    then: dict[str, Any] = {"run_ids": [run_id], "keys": ["loss"], "as_of": as_of}
+    assert ask(server, **then)["series"][0]["x"] == [0, 1]
+    assert ask(server, **then, group_by=["params.late"])["groups"][0]["by"] == {"params.late": None}
+    found = ask(server, filter=f"attributes.run_id = '{run_id}'", keys=["loss"], as_of=as_of)
+    assert found["series"][0]["points"] == 2
+    assert "as_of" in refused(server, run_ids=[run_id], key="loss", as_of="some day")
+    path, about = "/api/headrace/v1/metrics/", {"run_id": run_id, "as_of": as_of}
+    assert server.call("GET", f"{path}summary", params=about).json()["metrics"][0]["points"] == 2
+    history = server.call("GET", f"{path}history", params={**about, "key": "loss"})
+    assert pa.ipc.open_stream(history.content).read_all().num_rows == 2
+
+
 NAMES = st.sampled_from(["loss", "acc", "", "a\0b", "' OR 1=1", "{x:String}", "params.lr", "tags.", "status", "ü" * 50])
 BODIES = st.fixed_dictionaries(
     {},
@@ -193,6 +214,7 @@ BODIES = st.fixed_dictionaries(
         "aggregate": st.sampled_from(["mean", "median", "mode"]),
         "band": st.sampled_from([None, "min-max", "std", "all"]) | st.tuples(st.floats(-1, 101), st.floats(-1, 101)),
         "traces": st.booleans(),
+        "as_of": NAMES | st.just("2020-01-01"),
         "format": st.sampled_from(["", "json", "arrow", "csv"]),
     },
 )
