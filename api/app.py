@@ -12,6 +12,7 @@ from headrace.api import (
     apidocs,
     artifacts,
     errors,
+    export,
     gateway,
     health,
     metric_history,
@@ -58,7 +59,7 @@ from starlette.concurrency import run_in_threadpool
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
-    *(module.router for module in (series, metric_history)),
+    *(module.router for module in (series, metric_history, export)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."

@@ -8,6 +8,7 @@ import click
 from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
 from headrace.sdk.cli.experiments import experiments
+from headrace.sdk.cli.import_ import import_
 from headrace.sdk.cli.log import log
 from headrace.sdk.cli.rebuild import rebuild
 from headrace.sdk.cli.runs import runs
@@ -44,7 +45,7 @@ def version() -> None:
     click.echo(f"headrace {VERSION}")
 
 
-for command in (server, worker, demo, sync, experiments, runs, log, topics, rebuild, views, doctor):
+for command in (server, worker, demo, sync, import_, experiments, runs, log, topics, rebuild, views, doctor):
     main.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""What goes out: runs as Parquet, and as a file that imports back to equal state."""
