@@ -11,10 +11,12 @@ from fastapi import FastAPI
 from headrace.api import (
     apidocs,
     artifacts,
+    changes,
     errors,
     export,
     gateway,
     health,
+    life_cycle,
     metric_history,
     multipart,
     page,
@@ -35,6 +37,7 @@ from headrace.api.feed.feed import Feed
 from headrace.api.forks import Forks
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
 from headrace.api.mlflow.documents import Documents
+from headrace.api.origin import Told
 from headrace.api.pages import Pages
 from headrace.api.point_aggregates import PointAggregates
 from headrace.api.services import Services
@@ -59,7 +62,7 @@ from starlette.concurrency import run_in_threadpool
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
-    *(module.router for module in (series, metric_history, export)),
+    *(module.router for module in (series, metric_history, changes, life_cycle, export)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
@@ -153,6 +156,7 @@ def create_app(
         app.add_exception_handler(kind, handler)
     app.add_middleware(Direct, table=wire.EXACT)
     app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    app.add_middleware(Told)
     app.add_middleware(telemetry.Measured)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -49,6 +49,8 @@ async def found(s: Services, query: RunQuery, cut: Cut | None = None) -> Found:
         return await run_in_threadpool(_past, s, query, cut)
     metrics = s.engine.metrics_in_memory
     if forked := list(s.engine.forked()):
+        if not await run_in_threadpool(s.forks.current, forked):
+            await s.tracking.caught_up()
         metrics = Overlaid(metrics, await run_in_threadpool(_with_inherited, s, forked))
     runs = s.engine.runs_of(query.experiment_ids)
     columns = await _columns_of(s, query, runs, metrics)

@@ -32,6 +32,11 @@ class Forks:
         forked = self._engine.forked()
         return [link for run_id in run_ids if run_id in forked for link in self._chain(run_id, self._state)]
 
+    def current(self, run_ids: Collection[str]) -> bool:
+        """Whether what these runs inherit is remembered as it is now; else the views are asked. May read the views."""
+        forked = self._engine.forked()
+        return all(self._is_kept(run_id, self._stamp(self.links([run_id]))) for run_id in run_ids if run_id in forked)
+
     def inherited(self, run_ids: Collection[str], keys: Sequence[str] = (), cut: Cut | None = None) -> Summaries:
         """The summaries of inherited points alone, of those of these runs that inherit. keys: none for all.
 
@@ -45,9 +50,8 @@ class Forks:
             if not links:
                 continue
             stamp = stamps[run_id] = self._stamp(links)
-            kept = None if cut else self._kept.get(run_id)
-            if kept is not None and kept[0] == stamp:
-                found[run_id] = kept[1]
+            if cut is None and self._is_kept(run_id, stamp):
+                found[run_id] = self._kept[run_id][1]
             else:
                 asked += links
         if asked:
@@ -63,6 +67,10 @@ class Forks:
         """Summaries by run and key, each run's own joined with what it inherits. May read the views."""
         inherited = self.inherited(list(summaries))
         return {x: joined(own, inherited[x]) if x in inherited else dict(own) for x, own in summaries.items()}
+
+    def _is_kept(self, run_id: str, stamp: tuple[object, ...]) -> bool:
+        kept = self._kept.get(run_id)
+        return kept is not None and kept[0] == stamp
 
     def _keep(self, new: Mapping[str, tuple[tuple[object, ...], dict[str, Summary]]]) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ from headrace.api.appender import Appender
 from headrace.api.ends import Ends
 from headrace.api.errors import ApiError, invalid, missing, unavailable
 from headrace.api.forks import Forks
+from headrace.api.origin import origin
 from headrace.api.point_summaries import Summaries
 from headrace.ingest import codec, events
 from headrace.ingest.clock import Clock
@@ -99,17 +100,23 @@ class Tracking:
 
     async def command(self, subject: str, event: events.Event) -> str | None:
         """Append one event and wait for its outcome: None when it was applied, else why it was refused."""
-        [position] = await self._appender.append([self._envelope(subject, event)])
-        return await self._refusal(position)
+        [refusal] = await self.commands([(subject, event)])
+        return refusal
+
+    async def commands(self, given: Sequence[tuple[str, events.Event]]) -> list[str | None]:
+        """Append events, each of a subject, and wait for their outcomes, as `command` does."""
+        positions = await self._appender.append([self._envelope(subject, event) for subject, event in given])
+        return [await self._refusal(position) for position in positions]
 
     def _envelope(self, subject: str, event: events.Event) -> Envelope:
         return Envelope(
             id=uuid.uuid4().hex,
             type=codec.type_of(event),
-            source="api",
+            source=origin().source,
             subject=subject,
             time_ms=self._clock.time_ms(),
             data=codec.encode_event(event),
+            actor=origin().actor,
         )
 
     async def _refusal(self, position: Position) -> str | None:
@@ -212,6 +219,8 @@ class Tracking:
             cached = [(self._engine.cached_run(x), self._engine.cached_summaries(x)) for x in run_ids]
             if all(state is not None and summaries is not None for state, summaries in cached):
                 return [(self._in_its_experiment(state), summaries or {}) for state, summaries in cached if state]
+        if not await run_in_threadpool(self._forks.current, run_ids):
+            await self.caught_up()
         states, summaries = await run_in_threadpool(lambda: (self._engine.runs(run_ids), self._summaries(run_ids)))
         return [(self._in_its_experiment(states[x]), summaries.get(x, {})) for x in run_ids if x in states]
 
@@ -249,11 +258,12 @@ class Tracking:
             envelope = Envelope(
                 id=uuid.uuid4().hex,
                 type=events.METRICS_LOGGED,
-                source="api",
+                source=origin().source,
                 subject=run_id,
                 time_ms=self._clock.time_ms(),
                 data=encode({name: pa.array(values, COLUMNS[name]) for name, values in points.items()}),
                 content_type=ARROW,
+                actor=origin().actor,
             )
             await self._appender.append([envelope])
 

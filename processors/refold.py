@@ -40,14 +40,13 @@ class Step(NamedTuple):
     after: RunState
 
 
-def history(views: Views, topic: str, subject: str, first: int, limit: int) -> list[Kept]:
-    """The events of one subject in order, `limit` from the number `first` on. Raises ViewsUnavailable."""
+def history(views: Views, topic: str, subject: str, limit: int) -> list[Kept]:
+    """The first `limit` events of one subject in order, but for what it printed. Raises ViewsUnavailable."""
     sql = (
         f"{_EVENTS} WHERE topic = {{topic:String}} AND subject = {{subject:String}}"
-        " ORDER BY partition, offset LIMIT {limit:UInt64} OFFSET {first:UInt64}"
+        " AND type != 'headrace.run.console-written' ORDER BY partition, offset LIMIT {limit:UInt64}"
     )
-    rows = views.rows(sql, {"topic": topic, "subject": subject, "first": first, "limit": limit})
-    return [_kept(row) for row in rows]
+    return [_kept(row) for row in views.rows(sql, {"topic": topic, "subject": subject, "limit": limit})]
 
 
 def run_states(views: Views, run_ids: Collection[str], ends: Sequence[int]) -> dict[str, RunState]:
