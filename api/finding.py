@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.api import memory_search, point_aggregates, search
-from headrace.api.memory_search import Found
 from headrace.api.point_aggregates import Token, What
 from headrace.api.point_summaries import Summaries
 from headrace.api.points import Cut, Points
+from headrace.api.ranking import Found
 from headrace.api.services import Services
 from headrace.api.syntax import Comparison, Expression, Order, PointColumns, comparisons
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS

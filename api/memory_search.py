@@ -7,12 +7,12 @@ client's stands in the source: keys and values are bound by name.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from sys import intern
 from typing import Any
 
 from headrace.api.quantities import matching, number_of
+from headrace.api.ranking import Column, Found
 from headrace.api.search import MODEL_FIELDS, SUMMARY_COLUMNS, View, like
 from headrace.api.syntax import Aggregate, And, Comparison, Expression, Not, Or, Order, PointColumns, at_moment
 from headrace.ingest.events import InputsLogged
@@ -38,26 +38,6 @@ _OPERATORS = {"=": "==", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=",
 _FIELDS = {name: Summary._fields.index(column) for name, column in SUMMARY_COLUMNS.items()}
 
 
-class Found:
-    """The runs that matched; in order only as far as somebody looked."""
-
-    def __init__(self, found: list[tuple[Any, ...]]) -> None:
-        """found: what runs are sorted by, their ids, and they themselves."""
-        self._found = found
-        self._sorted = False
-
-    def page(self, offset: int, limit: int) -> list[RunState]:
-        """`limit` runs, behind the first `offset`."""
-        end = offset + limit
-        # A run_id is unique, so no comparison of two keys ever reaches the run behind it.
-        if not self._sorted and end * 8 < len(self._found):
-            return [run for *_, run in heapq.nsmallest(end, self._found)[offset:]]
-        if not self._sorted:
-            self._found.sort()
-            self._sorted = True
-        return [run for *_, run in self._found[offset:end]]
-
-
 def find(
     runs: Iterable[RunState],
     metrics: Mapping[str, Mapping[str, Summary]],
@@ -79,11 +59,15 @@ def find(
         conditions.append(_BINNED if view == "DELETED_ONLY" else f"not {_BINNED}")
     if expression is not None:
         conditions.append(source.condition(at_moment(expression, now_ms)))
-    keys = [source.key(term) for term in order]
+    terms = list(order)
     if not any((term.entity, term.key) == ("attribute", "start_time") for term in order):
-        keys.append("-r.start_time_ms")
-    select = source.compiled(" and ".join(conditions) or "True", ", ".join(keys))
-    return Found(select(runs, metrics, frozenset(deleted_experiment_ids)))
+        terms.append(Order("attribute", "start_time", ascending=False))
+    select = source.compiled(" and ".join(conditions) or "True", [source.key(term) for term in terms])
+    found, columns_found = select(runs, metrics, frozenset(deleted_experiment_ids))
+    return Found(
+        found,
+        [Column(values, x.ascending, _of_text(x)) for values, x in zip(columns_found, terms, strict=True)],
+    )
 
 
 class _Source:
@@ -97,24 +81,20 @@ class _Source:
         self._columns = columns
         self._names: dict[str, Any] = {"now": now_ms}
 
-    def compiled(self, condition: str, keys: str) -> Any:
-        """A function (runs, metrics, deleted) that gives (*keys, run_id, run) of each run that meets the condition."""
+    def compiled(self, condition: str, keys: list[str]) -> Any:
+        """A function (runs, metrics, deleted) that gives the runs that meet the condition, and a list of each key."""
         names = {
             "like": like,
             "number": number_of,
             "datasets": datasets,
             "models": self.models,
             "none": {},
-            "Reversed": _Reversed,
             **self._names,
         }
         source = (
             f"def select(runs, metrics, deleted, {', '.join(names)}):\n"
-            "    found = []\n"
-            "    for r in runs:\n"
-            f"        if {condition}:\n"
-            f"            found.append(({keys}, r.run_id, r))\n"
-            "    return found\n"
+            f"    found = [r for r in runs if {condition}]\n"
+            f"    return found, [{', '.join(f'[{key} for r in found]' for key in keys)}]\n"
         )
         scope: dict[str, Any] = {"__builtins__": {"any": any, "float": float, "max": max, "min": min}}
         exec(compile(source, "<search>", "exec"), scope)
@@ -167,9 +147,9 @@ class _Source:
         """An expression as Python; a comparison with what is missing is false."""
         match expression:
             case And(operands):
-                return f"({' and '.join(self.condition(x) for x in operands)})"
+                return f"({' and '.join(self.condition(x) for x in sorted(operands, key=_cost))})"
             case Or(operands):
-                return f"({' or '.join(self.condition(x) for x in operands)})"
+                return f"({' or '.join(self.condition(x) for x in sorted(operands, key=_cost))})"
             case Not(operand):
                 return f"(not {self.condition(operand)})"
         entity, key, operator = expression.entity, expression.key, expression.operator
@@ -221,45 +201,31 @@ class _Source:
         return matching(comparison.value, frozenset(texts))
 
     def key(self, order: Order) -> str:
-        """What one clause sorts by: a rank (there, NaN, missing) and the value; one element or two."""
-        sign = "" if order.ascending else "-"
+        """What one clause sorts by; None where a run lacks it."""
         match order.entity:
             case "metric":
                 found, value = self.metric(order.key, order.aggregate)
-                return f"(((0, {sign}{value}) if {value} == {value} else (1, 0.0)) if {found} else (2, 0.0))"
+                return f"({value} if {found} else None)"
             case "param" | "tag":
-                found, value = self.text(order.entity, order.key)
-                return f"((0, {_text(value, order)}) if {found} else (2, {_text(repr(''), order)}))"
+                return f"r.{order.entity}s.get({self.bind(intern(order.key))})"
             case "dataset" | "model":
                 name = self.bind(None)
-                value = _text(f"{'min' if order.ascending else 'max'}({name})", order)
-                several = self.several(order.entity, order.key)
-                return f"((0, {value}) if ({name} := {several}) else (2, {_text(repr(''), order)}))"
-        value = _ATTRIBUTES[order.key]
-        if order.key not in _NUMERIC:
-            return _text(value, order)
-        return f"((0, {sign}{value}) if r.end_time_ms else (2, 0))" if order.key == "end_time" else f"{sign}{value}"
+                least = "min" if order.ascending else "max"
+                return f"({least}({name}) if ({name} := {self.several(order.entity, order.key)}) else None)"
+        return "(r.end_time_ms or None)" if order.key == "end_time" else _ATTRIBUTES[order.key]
 
 
-def _text(value: str, order: Order) -> str:
-    return value if order.ascending else f"Reversed({value})"
+def _of_text(order: Order) -> bool:
+    return order.entity != "metric" and (order.entity != "attribute" or order.key not in _NUMERIC)
 
 
-class _Reversed:
-    """A text that sorts the other way round."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __lt__(self, other: _Reversed) -> bool:
-        return other.text < self.text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Reversed) and other.text == self.text
-
-    __hash__ = None  # type: ignore[assignment]
+def _cost(expression: Expression) -> int:
+    """What is cheap is looked at first: attributes, then what a run holds itself, then its metrics, then the rest."""
+    if not isinstance(expression, Comparison):
+        return 4
+    if expression.operator in ("LIKE", "ILIKE"):
+        return 3
+    return {"attribute": 0, "param": 1, "tag": 1, "metric": 2}.get(expression.entity, 3)
 
 
 def datasets(inputs: InputsLogged, key: str) -> list[str]:

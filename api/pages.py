@@ -14,8 +14,8 @@ from dataclasses import replace
 import msgspec
 from headrace.api.errors import invalid
 from headrace.api.finding import RunQuery, all_in_memory, find, found
-from headrace.api.memory_search import Found
 from headrace.api.points import Cut
+from headrace.api.ranking import Found
 from headrace.api.search import PAGE_OFFSET_MAX
 from headrace.api.services import Services
 from headrace.ingest.clock import Clock

@@ -14,6 +14,7 @@ from headrace.api.arrow_stream import ARROW_STREAM, stream
 from headrace.api.errors import invalid
 from headrace.api.filter import parse, parse_order_by
 from headrace.api.finding import RunQuery, find
+from headrace.api.points import Cut
 from headrace.api.services import Services, services
 from headrace.api.structs import decoded, schemas
 from headrace.processors.metrics import Summary
@@ -50,7 +51,7 @@ class TableRequest(msgspec.Struct, frozen=True):
     """Which runs, in which order, as in runs/search, and which columns.
 
     columns: names such as run_name, metrics.loss or params.lr, or the beginning of names and a star, such as metrics.*
-    or tags.mlflow.*; null for all. run_id is always there.
+    or tags.mlflow.*; null for all. run_id is always there. as_of: a time or positions of the log; now if empty.
     """
 
     experiment_ids: Annotated[list[str], msgspec.Meta(max_length=10_000)]
@@ -59,6 +60,7 @@ class TableRequest(msgspec.Struct, frozen=True):
     run_view_type: Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"] = "ACTIVE_ONLY"
     max_results: Annotated[int, msgspec.Meta(ge=1, le=RUNS_MAX)] = RUNS_MAX
     columns: Annotated[list[str], msgspec.Meta(max_length=COLUMNS_MAX)] | None = None
+    as_of: str = ""
 
 
 _decoder = msgspec.json.Decoder(TableRequest)
@@ -79,17 +81,19 @@ async def post_table(request: Request) -> Response:
     asked = decoded(_decoder, await request.body(), "table")
     expression, order = parse(asked.filter, "runs"), parse_order_by(asked.order_by, "runs")
     query = RunQuery(asked.experiment_ids, asked.run_view_type, expression, order)
-    table = await _table(services(request), query, asked.max_results, Picked.of(asked.columns))
+    s, picked = services(request), Picked.of(asked.columns)
+    table = await _table(s, query, asked.max_results, picked, await s.past.cut(asked.as_of))
     return StreamingResponse(stream(table), media_type=ARROW_STREAM)
 
 
-async def _table(s: Services, query: RunQuery, limit: int, picked: Picked) -> pa.Table:
+async def _table(s: Services, query: RunQuery, limit: int, picked: Picked, cut: Cut | None) -> pa.Table:
     """The whole table, made a page of runs at a time, so that no more of them are held as Python's objects."""
-    run_ids = await find(s, query, limit, 0) if query.experiment_ids else []
+    run_ids = await find(s, query, limit, 0, cut) if query.experiment_ids else []
     pages: list[pa.Table] = []
     names: set[str] = set()
     for start in range(0, len(run_ids), _PAGE):
-        runs = await s.tracking.runs(run_ids[start : start + _PAGE])
+        asked = run_ids[start : start + _PAGE]
+        runs = await (s.tracking.runs(asked) if cut is None else run_in_threadpool(s.past.runs, cut, asked))
         pages.append(await run_in_threadpool(table_of, runs, picked))
         names.update(pages[-1].column_names)
         _check_size(len(names), len(run_ids), sum(page.nbytes for page in pages))

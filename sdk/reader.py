@@ -71,9 +71,15 @@ class Reader:
         self._client = client or httpx.Client(timeout=httpx.Timeout(60.0, connect=5.0))
 
     def runs(
-        self, experiment_ids: Sequence[str], filter_string: str, view: str, max_results: int, order_by: Sequence[str]
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str,
+        view: str,
+        max_results: int,
+        order_by: Sequence[str],
+        as_of: str = "",
     ) -> Iterator[dict[str, Any]]:
-        """Runs in MLflow's JSON, page by page."""
+        """Runs in MLflow's JSON, page by page. as_of: a time or positions of the log; now if empty."""
         token = None
         left = max_results
         while left > 0:
@@ -83,6 +89,7 @@ class Reader:
                 "run_view_type": view,
                 "max_results": min(left, _PAGE),
                 "order_by": list(order_by),
+                **({"as_of": as_of} if as_of else {}),
             }
             if token:
                 body["page_token"] = token
@@ -101,9 +108,10 @@ class Reader:
         view: str,
         max_results: int,
         order_by: Sequence[str],
+        as_of: str = "",
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """Runs as a table with a row a run. columns: those to pick; None for all."""
+        """Runs as a table with a row a run. as_of: as in `runs`. columns: those to pick; None for all."""
         import pyarrow.ipc
 
         body = {
@@ -112,6 +120,7 @@ class Reader:
             "run_view_type": view,
             "max_results": max_results,
             "order_by": list(order_by),
+            "as_of": as_of,
             "columns": None if columns is None else list(columns),
         }
         try:
@@ -346,6 +355,7 @@ def search_runs(
     search_all_experiments: bool = False,
     experiment_names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
+    as_of: str = "",
 ) -> pd.DataFrame | pa.Table | list[Run]:
     """Runs that match a filter, as a pandas DataFrame with MLflow's columns, an Arrow table, or a list of Run.
 
@@ -353,6 +363,7 @@ def search_runs(
     experiment_id, status, artifact_uri, start_time, end_time (UTC), then metrics.*, params.* and tags.*; a metric a
     run lacks is NaN, a param or tag None. An Arrow table has run_name, user_id and lifecycle_stage too, what is missing
     is null there, and NaN is NaN. columns: only these, such as ["run_name", "metrics.loss", "params.*"], and run_id.
+    as_of: the runs as they were at a time ("2026-11-01T12:00:00Z") or at positions of the log (topic/partition/offset).
     Raises ReadFailed, ValueError for an unknown output_format, or for more than 100,000 results in a table.
     """
     if output_format not in ("pandas", "arrow", "list"):
@@ -373,7 +384,7 @@ def search_runs(
         ids = [one.experiment_id for one in source.experiments("", "ACTIVE_ONLY", 2**31, ())]
     else:
         ids = [active_experiment_id()]
-    which = (ids, filter_string, _VIEWS[run_view_type], max_results, order_by or ())
+    which = (ids, filter_string, _VIEWS[run_view_type], max_results, order_by or (), as_of)
     if output_format == "list":
         return [_run(run) for run in source.runs(*which)] if ids else []
     if output_format == "pandas" and columns is None:

@@ -145,3 +145,14 @@ def test_a_frame_has_the_shape_of_mlflows(filled: Server) -> None:
     )
     pd.testing.assert_frame_equal(found, expected)
     assert found["params.lr"][2] is None
+
+
+def test_a_table_is_as_of_a_moment(filled: Server) -> None:
+    run_id = table(filled).column("run_id").to_pylist()[0]
+    before = ",".join(f"{p.topic}/{p.partition}/{end}" for p, end in filled.log.end().items())
+    filled.post("runs/log-metric", run_id=run_id, key="loss", value=9, timestamp=9, step=9)
+    assert table(filled, filter="metrics.loss = 9").num_rows == 1
+    assert table(filled, filter="metrics.loss = 9", as_of=before).num_rows == 0
+    assert table(filled, as_of=before).column("metrics.loss").to_pylist() == [0.5, math.inf, None]
+    filled.post("runs/delete-tag", run_id=run_id, key="mlflow.runName")
+    assert table(filled, as_of=before, columns=["run_name"]).column("run_name").to_pylist() == ["a", "b", "c"]
