@@ -12,6 +12,8 @@ from headrace.api import (
     apidocs,
     artifacts,
     changes,
+    compare,
+    correlations,
     errors,
     export,
     gateway,
@@ -62,7 +64,7 @@ from starlette.concurrency import run_in_threadpool
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
-    *(module.router for module in (series, metric_history, changes, life_cycle, export)),
+    *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
