@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from headrace.api.services import Services
 from headrace.processors.fold_metrics import FoldMetrics
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +31,8 @@ class Telemetry:
         )
         self.registry.register(FoldMetrics(parts.log, parts.engine))
         ProcessCollector(registry=self.registry)
+        readers = Gauge("headrace_feed_readers", "Readers of the feed, pages among them.", registry=self.registry)
+        readers.set_function(lambda: parts.feed.readers)
 
 
 class Measured:

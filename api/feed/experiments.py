@@ -108,8 +108,8 @@ class Experiments:
         """Whether an event is of one of these; a move is of where the run goes and of where it was."""
         return self.one(entry) in experiment_ids or (entry.moved_from in experiment_ids and entry.moved_from != "")
 
-    async def learn(self, entries: Sequence[Entry]) -> None:
-        """Make known the experiments that runs among these belong to, where they have one.
+    async def learn(self, entries: Sequence[Entry], wait_s: float | None = None) -> None:
+        """Make known the experiments that runs among these belong to, where they have one. wait_s: rather than its own.
 
         Raises ViewsUnavailable when it takes longer than wait_s, or when only the views know and cannot be asked.
         """
@@ -122,7 +122,7 @@ class Experiments:
             if not unknown:
                 return
             moves = self._moves
-            found = await self._ask(unknown, self._reached_by(entries, unknown))
+            found = await self._ask(unknown, self._reached_by(entries, unknown), wait_s or self._wait_s)
             if moves != self._moves:
                 continue  # A run has moved while they were asked.
             self._known.update(found)
@@ -139,15 +139,15 @@ class Experiments:
                 target[entry.partition] = max(position.offset + 1, target.get(entry.partition, 0))
         return target
 
-    async def _ask(self, run_ids: set[str], target: Mapping[Partition, int]) -> dict[str, str]:
-        await self._wait(target)
+    async def _ask(self, run_ids: set[str], target: Mapping[Partition, int], wait_s: float) -> dict[str, str]:
+        await self._wait(target, wait_s)
         found = await self._states(run_ids)
         absent = run_ids - found.keys()
         if absent:
             # Points may lie before their run's creation, in another topic.
             loop = asyncio.get_running_loop()
             ends = await loop.run_in_executor(self._executor, self._ends)
-            await self._wait({p: offset for p, offset in ends.items() if p.topic == RUNS})
+            await self._wait({p: offset for p, offset in ends.items() if p.topic == RUNS}, wait_s)
             found |= await self._states(absent)
         return {run_id: state.experiment_id for run_id, state in found.items() if state.experiment_id}
 
@@ -159,12 +159,12 @@ class Experiments:
             found |= await loop.run_in_executor(self._executor, self._source.runs, rest)
         return found
 
-    async def _wait(self, target: Mapping[Partition, int]) -> None:
+    async def _wait(self, target: Mapping[Partition, int], wait_s: float) -> None:
         reached = self._source.folded.reached(target)
         if reached.done():
             return
         try:
-            await asyncio.wait_for(asyncio.wrap_future(reached), self._wait_s)
+            await asyncio.wait_for(asyncio.wrap_future(reached), wait_s)
         except TimeoutError:
             raise ViewsUnavailable("the folds do not come forward, so nobody knows whose runs these are") from None
 

@@ -39,6 +39,8 @@ CHUNK_BYTES = 32 * 1024
 _SCAN_S = 5.0
 """How long one answer looks for events that are wanted, if it was not told to wait longer."""
 _RETRY_S = 1.0
+_LEARN_S = 0.5
+_UNKNOWN_S = 5.0
 _REST_S = 0.02
 _REST_PER_READER_S = 0.0005
 _TAIL_LATE_S = 2.0
@@ -112,6 +114,7 @@ class Feed:
             idle_s=idle_s,
         )
         self._encoding = asyncio.Lock()
+        self._unknown_until_s = 0.0
         self._readers = 0
         self.closing = asyncio.Event()
 
@@ -221,36 +224,44 @@ class Feed:
         return Next([x for x in found.entries if self._experiments.is_of(x, ids)], found.offsets, found.place)
 
     async def _chunks(self, reader: Reader, found: Next, with_points: bool) -> AsyncGenerator[bytes]:
-        texts = await self._encoded(found.entries, with_points)
-        chunk: list[bytes] = []
-        size = 0
-        for entry, text in zip(found.entries, texts, strict=True):
-            reader.pass_on(entry)
-            message = b"id: %b\ndata: %b\n\n" % (reader.cursor.encode(), text)
-            chunk.append(message)
-            size += len(message)
-            if size >= CHUNK_BYTES:
-                yield b"".join(chunk)
-                chunk, size = [], 0
-        if chunk:
+        entries = found.entries
+        await self._learn(entries)
+        while entries:
+            chunk: list[bytes] = []
+            texts = await self._encoded(entries, with_points, CHUNK_BYTES)
+            for entry, text in zip(entries, texts, strict=False):
+                reader.pass_on(entry)
+                chunk.append(b"id: %b\ndata: %b\n\n" % (reader.cursor.encode(), text))
+            entries = entries[len(texts) :]
             yield b"".join(chunk)
         reader.moved(found)
 
-    async def _encoded(self, entries: Sequence[Entry], with_points: bool) -> list[bytes]:
-        """The events as JSON. What others have asked for already is there."""
-        if not entries:
-            return []
+    async def _learn(self, entries: Sequence[Entry]) -> None:
+        """Make known which experiments these are of, if that is known soon; else it is not said."""
+        if self._loop.time() < self._unknown_until_s:
+            return
         try:
-            await self._experiments.learn(entries)
+            await self._experiments.learn(entries, _LEARN_S)
         except ViewsUnavailable:
-            pass  # Then it is not said which experiment they are of.
+            self._unknown_until_s = self._loop.time() + _UNKNOWN_S
+
+    async def _encoded(self, entries: Sequence[Entry], with_points: bool, bytes_max: int) -> list[bytes]:
+        """The first of the events as JSON: at least one, until they reach bytes_max. What others have asked for already
+        is there; a batch of points may be a hundred times as long as in the log, so no more is made than is sent."""
         if with_points or any(entry.json is None for entry in entries):
             async with self._encoding:
-                return await self._loop.run_in_executor(self._executor, self._encode, entries, with_points)
-        return self._encode(entries, with_points)
+                return await self._loop.run_in_executor(self._executor, self._encode, entries, with_points, bytes_max)
+        return self._encode(entries, with_points, bytes_max)
 
-    def _encode(self, entries: Sequence[Entry], with_points: bool) -> list[bytes]:
-        return [entry.told(self._experiments.one(entry), with_points) for entry in entries]
+    def _encode(self, entries: Sequence[Entry], with_points: bool, bytes_max: int) -> list[bytes]:
+        texts: list[bytes] = []
+        size = 0
+        for entry in entries:
+            texts.append(entry.told(self._experiments.one(entry), with_points))
+            size += len(texts[-1])
+            if size >= bytes_max:
+                break
+        return texts
 
     # --- as digests ---------------------------------------------------------------------------------------------------
 
@@ -400,13 +411,18 @@ class Feed:
     async def _add(self, reader: Reader, found: Next, events: list[bytes], limit: int, with_points: bool) -> bool:
         """Take entries over; whether the answer is full."""
         size = sum(map(len, events))
-        texts = await self._encoded(found.entries, with_points)
-        for entry, text in zip(found.entries, texts, strict=True):
-            if len(events) >= limit or (events and size + len(text) > POLL_BYTES):
+        entries = found.entries
+        await self._learn(entries)
+        while entries:
+            for text in await self._encoded(entries[: limit - len(events)], with_points, CHUNK_BYTES):
+                if len(events) >= limit or (events and size + len(text) > POLL_BYTES):
+                    return True
+                events.append(text)
+                size += len(text)
+                reader.pass_on(entries[0])
+                entries = entries[1:]
+            if len(events) >= limit and entries:
                 return True
-            events.append(text)
-            size += len(text)
-            reader.pass_on(entry)
         reader.moved(found)
         return len(events) >= limit
 
