@@ -30,7 +30,7 @@ def text_line(record: Record, width: int | None) -> str:
     """
     envelope = record.envelope
     parts = [
-        _time(record.timestamp_ms),
+        moment_of(record.timestamp_ms),
         place_of(record),
         envelope.type.removeprefix("headrace."),
         envelope.subject,
@@ -93,7 +93,8 @@ def _data(envelope: Envelope) -> dict[str, Any]:
     return {"data_base64": base64.b64encode(envelope.data).decode()}
 
 
-def _time(time_ms: int) -> str:
+def moment_of(time_ms: int) -> str:
+    """A time as a line has it: UTC, to the millisecond."""
     try:
         moment = datetime.fromtimestamp(time_ms // 1000, UTC)
     except (OverflowError, ValueError, OSError):

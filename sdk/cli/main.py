@@ -7,6 +7,7 @@ from typing import Any
 import click
 from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
+from headrace.sdk.cli.events import events
 from headrace.sdk.cli.experiments import experiments
 from headrace.sdk.cli.import_ import import_
 from headrace.sdk.cli.log import log
@@ -45,7 +46,7 @@ def version() -> None:
     click.echo(f"headrace {VERSION}")
 
 
-for command in (server, worker, demo, sync, import_, experiments, runs, log, topics, rebuild, views, doctor):
+for command in (server, worker, demo, sync, import_, experiments, runs, events, log, topics, rebuild, views, doctor):
     main.add_command(command)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace.sdk import data
 from headrace.sdk.data import log_input, log_inputs
+from headrace.sdk.feed import Event, events
 from headrace.sdk.files import (
     log_artifact,
     log_artifacts,
@@ -53,6 +54,7 @@ from headrace.sdk.version import VERSION as __version__
 __all__ = [
     "ActiveRun",
     "BadSetting",
+    "Event",
     "Experiment",
     "ReadFailed",
     "Run",
@@ -68,6 +70,7 @@ __all__ = [
     "delete_tag",
     "download_artifacts",
     "end_run",
+    "events",
     "flush",
     "get_artifact_uri",
     "get_experiment_by_name",
