@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,6 +209,18 @@ class Reader:
         except ValueError as error:
             raise ReadFailed(f"{self._url}{path} gave an answer that is no JSON") from error
         return answer if isinstance(answer, dict) else {}
+
+    @contextmanager
+    def streamed(self, method: str, path: str, **arguments: Any) -> Iterator[httpx.Response]:
+        """A request whose answer is read as it comes. Raises ReadFailed."""
+        try:
+            with self._client.stream(method, self._url + path, **arguments) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _failure(response)
+                yield response
+        except self._httpx.HTTPError as error:
+            raise ReadFailed(f"{self._url}: {type(error).__name__}: {error}") from error
 
     def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:

@@ -62,7 +62,7 @@ def _cleaned(text: str) -> str:
     text = re.sub(r"^.*?DB::Exception: ", "", text)
     text = re.sub(r"^(?:Code: \d+\. DB::Exception: )+", "", text)
     text = re.sub(r" ?\(version [^()]*(?:\([^()]*\))?\)", "", text)
-    text = re.sub(r"[.:]? ?\([A-Z0-9_]+\)[.]?$", "", text)
+    text = re.sub(r"(?:[.:]? ?\([A-Z0-9_]+\)[.]?)+$", "", text)
     hint = re.search(r"Maybe you meant: \[[^\]]*\]", text)
     text = re.split(
         r"[:.,]? Maybe you meant|[:.,]? (?:in|In) scope |:? [Ww]hile (?:executing|processing)|: ?In query", text

@@ -16,6 +16,9 @@ from headrace.api.sql.tree import Node
 EXPANDED_NODES_MAX = 50_000
 """How many nodes there may be once every WITH name and alias is put where it is used."""
 
+TABLES_MAX = 200
+"""How many tables a statement may name: the engine's plan of a join of thousands takes it very long."""
+
 _OF_TABLES = frozenset({"JOIN TREE", "TABLE EXPRESSION", "LEFT TABLE EXPRESSION", "RIGHT TABLE EXPRESSION"})
 _NO_TABLE = "system.one"
 """What the engine reads where there is no FROM."""
@@ -38,6 +41,7 @@ def views_named(root: Node, documented: Collection[str], physical: Physical) -> 
             raise Refusal(f"a WITH name may not be {name!r}; choose another name")
     known = {*documented, *ctes}
     names: set[str] = set()
+    tables = 0
     for node in root.walk():
         match node.kind:
             case "TABLE_FUNCTION":
@@ -50,8 +54,11 @@ def views_named(root: Node, documented: Collection[str], physical: Physical) -> 
             case "IDENTIFIER":
                 _check_name(node.attributes["identifier"], known, physical)
         if node.kind in _OF_TABLES:
+            tables += 1
             for child in node.children:
                 names |= _check_table(child, known)
+    if tables > TABLES_MAX:
+        raise Refusal(f"the statement has {tables:,} tables, and at most {TABLES_MAX} are taken")
     _check_expansion(root)
     return frozenset(names) & frozenset(documented)
 

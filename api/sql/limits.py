@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 TIMEOUT_S_MAX = 30.0
+MEMORY_BYTES = 500_000_000
 MEMORY_BYTES_MAX = 1_000_000_000
 ROWS_MAX = 1_000_000
 RESULT_BYTES_MAX = 256_000_000
@@ -27,7 +28,7 @@ class Limits:
     """The limits of one statement; over them it ends with an error, and nothing is cut silently."""
 
     timeout_s: float = TIMEOUT_S_MAX
-    memory_bytes: int = MEMORY_BYTES_MAX
+    memory_bytes: int = MEMORY_BYTES
     rows: int = ROWS_MAX
 
     def settings(self, tag: str) -> str:

@@ -15,7 +15,8 @@ from headrace.api.services import Services, services
 from headrace.api.sql import answers
 from headrace.api.sql.answers import Format
 from headrace.api.sql.documented import VIEWS, Sources
-from headrace.api.sql.limits import MEMORY_BYTES_MAX, ROWS_MAX, TIMEOUT_S_MAX, Limits
+from headrace.api.sql.limits import MEMORY_BYTES, MEMORY_BYTES_MAX, ROWS_MAX, TIMEOUT_S_MAX, Limits
+from headrace.api.sql.memory import given_back
 from headrace.api.sql.query import answer, compiled
 from headrace.api.sql.refusal import Refusal
 from headrace.api.sql.running import ClientLeft, Running
@@ -24,7 +25,7 @@ router = APIRouter(tags=["sql"])
 
 
 class SqlRequest(msgspec.Struct, frozen=True):
-    """A statement and its limits, which may be lowered; over one of them the statement ends with an error.
+    """A statement and its limits; over one of them the statement ends with an error.
 
     timeout_s: how long it may run. memory_bytes_max: what the engine may use for it. rows_max: of the answer.
     """
@@ -32,7 +33,7 @@ class SqlRequest(msgspec.Struct, frozen=True):
     query: str
     format: Format = "json"
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=TIMEOUT_S_MAX)] = TIMEOUT_S_MAX
-    memory_bytes_max: Annotated[int, msgspec.Meta(ge=1_000_000, le=MEMORY_BYTES_MAX)] = MEMORY_BYTES_MAX
+    memory_bytes_max: Annotated[int, msgspec.Meta(ge=1_000_000, le=MEMORY_BYTES_MAX)] = MEMORY_BYTES
     rows_max: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX)] = ROWS_MAX
 
 
@@ -119,8 +120,10 @@ async def get_views() -> Response:
 
 
 def _answer(parts: Services, asked: SqlRequest, limits: Limits, tag: str) -> Iterator[bytes]:
-    query = compiled(parts.views, Sources(parts.engine.registry), asked.query, limits, tag)
-    pieces = answers.pieces(answer(parts.views, query, limits), asked.format)
+    with given_back(parts.views):
+        query = compiled(parts.views, Sources(parts.engine.registry), asked.query, limits, tag)
+        table = answer(parts.views, query, limits)
+    pieces = answers.pieces(table, asked.format)
     try:
         # What a format cannot hold shows with the first piece, when the client can still be told.
         first = next(pieces)

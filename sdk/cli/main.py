@@ -14,6 +14,7 @@ from headrace.sdk.cli.log import log
 from headrace.sdk.cli.rebuild import rebuild
 from headrace.sdk.cli.runs import runs
 from headrace.sdk.cli.server import server
+from headrace.sdk.cli.sql import sql
 from headrace.sdk.cli.sync import sync
 from headrace.sdk.cli.target import FLAG, Target, clear_errors
 from headrace.sdk.cli.topics import topics
@@ -46,7 +47,7 @@ def version() -> None:
     click.echo(f"headrace {VERSION}")
 
 
-for command in (server, worker, demo, sync, import_, experiments, runs, events, log, topics, rebuild, views, doctor):
+for command in (server, worker, demo, sync, import_, experiments, runs, sql, events, log, topics, rebuild, views, doctor):
     main.add_command(command)
 
 

@@ -48,6 +48,7 @@ from headrace.sdk.reader import (
 )
 from headrace.sdk.run import ActiveRun, Experiment, Run, RunActive, RunData, RunInfo
 from headrace.sdk.settings import BadSetting, Settings
+from headrace.sdk.sql import sql
 from headrace.sdk.sync import SyncReport, sync
 from headrace.sdk.version import VERSION as __version__
 
@@ -101,6 +102,7 @@ __all__ = [
     "set_tag",
     "set_tags",
     "set_tracking_uri",
+    "sql",
     "start_run",
     "sync",
 ]
