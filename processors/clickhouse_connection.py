@@ -92,6 +92,8 @@ class Connection:
         assert isinstance(client, HttpClient)
         client.timeout = timeout
         client.http_retries = 0
+        # Parameters of a read travel in the body: an address holds 1 MB on a server, less on what may stand before it.
+        client.form_encode_query_params = True
         # Only now: a database that is not there is a fault of what needs it, not of connecting.
         client.database = url.database
         return client

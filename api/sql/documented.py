@@ -8,15 +8,18 @@ bound as a parameter that holds JSON. Types are told without LowCardinality, whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from string import Template
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from headrace.api.points import Link, Points
 from headrace.processors.registry import Experiment, LoggedModel, Registry
 from headrace.processors.schema import quoted, tables
+
+PARAMETER_CHARS_MAX = 30_000
+"""A server takes parameters of 131,072 bytes at most, and a character may have four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,17 @@ class Sources:
         return list(self.registry.logged_models.values())
 
 
+Made: TypeAlias = tuple[str, dict[str, Any]]
+"""A view's query, and what its parameters hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
-    """A documented view. columns: name to type. sql: its query. bound: the parameters that the query holds."""
+    """A documented view. columns: name to type. made: its query, and what the parameters in it hold."""
 
     name: str
     columns: dict[str, str]
-    sql: Callable[[Sources], str]
-    bound: Callable[[Sources], dict[str, Any]] = lambda _: {}
+    made: Callable[[Sources], Made]
 
 
 _TIME = "DateTime64(3, 'UTC')"
@@ -59,10 +65,6 @@ def _perhaps(column: str) -> str:
 
 
 _IN_BIN = "lifecycle = 'deleted' OR has({sql_binned:Array(String)}, experiment_id)"
-
-
-def _binned(sources: Sources) -> dict[str, Any]:
-    return {"sql_binned": sources.registry.deleted_ids()}
 
 
 _RUNS = f"""
@@ -105,30 +107,51 @@ _EVENTS = f"""
 """
 
 
-def _metrics_sql(sources: Sources) -> str:
-    points = Points((), links=sources.links).sql
+def _runs(sources: Sources) -> Made:
+    return _RUNS, {"sql_binned": sources.registry.deleted_ids()}
+
+
+def _metrics(sources: Sources) -> Made:
+    points = Points((), links=sources.links)
     # Of all runs, and by the table's whole name.
-    points = points.replace("run_id IN {points_runs:Array(String)}", "1").replace("FROM metrics", "FROM $metrics")
-    return f"SELECT run_id, key, step, {_time('timestamp_ms')} AS time, timestamp_ms, value FROM {points}"
+    source = points.sql.replace("run_id IN {points_runs:Array(String)}", "1").replace("FROM metrics", "FROM $metrics")
+    sql = f"SELECT run_id, key, step, {_time('timestamp_ms')} AS time, timestamp_ms, value FROM {source}"
+    return sql, {name: value for name, value in points.parameters.items() if name != "points_runs"}
 
 
-def _metrics_bound(sources: Sources) -> dict[str, Any]:
-    bound = Points((), links=sources.links).parameters
-    return {name: value for name, value in bound.items() if name != "points_runs"}
+def _stored(sql: str) -> Callable[[Sources], Made]:
+    return lambda _: (sql, {})
 
 
-def _from_memory(columns: dict[str, str], parameter: str) -> str:
-    """A query over a JSON array of arrays, whose items are a row's values in the order of the columns.
+def _from_memory(columns: dict[str, str], name: str, found: Sequence[Experiment | LoggedModel]) -> Made:
+    """A query over JSON arrays of arrays, whose items are a row's values in the order of the columns.
 
-    Times come as milliseconds and become times here.
+    Times come as milliseconds and become times here. Each parameter holds what a server takes in one.
     """
-    kinds = {name: "Int64" if kind == _TIME else kind for name, kind in columns.items()}
-    row = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    kinds = {column: "Int64" if kind == _TIME else kind for column, kind in columns.items()}
+    row = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
     chosen = ", ".join(
-        f"{_time(f'row.{name}')} AS {name}" if kind == _TIME else f"row.{name} AS {name}"
-        for name, kind in columns.items()
+        f"{_time(f'row.{column}')} AS {column}" if kind == _TIME else f"row.{column} AS {column}"
+        for column, kind in columns.items()
     )
-    return f"SELECT {chosen} FROM (SELECT arrayJoin(JSONExtract({{{parameter}:String}}, 'Array(Tuple({row}))')) AS row)"
+    fields = [f"{column}_ms" if column.endswith("_time") else column for column in columns]
+    rows = [msgspec.json.encode([getattr(one, field) for field in fields]).decode() for one in found]
+    bound = {f"sql_{name}_{number}": f"[{chunk}]" for number, chunk in enumerate(_chunks(rows))}
+    parsed = ", ".join(f"JSONExtract({{{parameter}:String}}, 'Array(Tuple({row}))')" for parameter in bound)
+    return f"SELECT {chosen} FROM (SELECT arrayJoin(arrayConcat({parsed})) AS row)", bound
+
+
+def _chunks(rows: Sequence[str]) -> list[str]:
+    """The rows joined by commas, in texts that are not longer than a parameter may be, but for a row that is."""
+    chunks: list[list[str]] = [[]]
+    size = 0
+    for row in rows:
+        if size + len(row) > PARAMETER_CHARS_MAX and chunks[-1]:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(row)
+        size += len(row) + 1
+    return [",".join(chunk) for chunk in chunks]
 
 
 _EXPERIMENT = {
@@ -157,21 +180,12 @@ _LOGGED_MODEL = {
 }
 
 
-def _experiments_bound(sources: Sources) -> dict[str, Any]:
-    return {"sql_experiments": _rows(_EXPERIMENT, sources.experiments())}
+def _experiments(sources: Sources) -> Made:
+    return _from_memory(_EXPERIMENT, "experiments", sources.experiments())
 
 
-def _logged_models_bound(sources: Sources) -> dict[str, Any]:
-    return {"sql_logged_models": _rows(_LOGGED_MODEL, sources.logged_models())}
-
-
-def _rows(columns: Collection[str], found: Iterable[Experiment | LoggedModel]) -> str:
-    fields = [f"{name}_ms" if name.endswith("_time") else name for name in columns]
-    return msgspec.json.encode([[getattr(one, field) for field in fields] for one in found]).decode()
-
-
-def _plain(sql: str) -> Callable[[Sources], str]:
-    return lambda _: sql
+def _logged_models(sources: Sources) -> Made:
+    return _from_memory(_LOGGED_MODEL, "logged_models", sources.logged_models())
 
 
 _KEY_VALUE = {"run_id": "String", "key": "String", "value": "String"}
@@ -190,11 +204,10 @@ _ALL = (
             "params": _TEXTS,
             "tags": _TEXTS,
         },
-        _plain(_RUNS),
-        _binned,
+        _runs,
     ),
-    View("params", _KEY_VALUE, _plain(_KEYED.format("params"))),
-    View("tags", _KEY_VALUE, _plain(_KEYED.format("tags"))),
+    View("params", _KEY_VALUE, _stored(_KEYED.format("params"))),
+    View("tags", _KEY_VALUE, _stored(_KEYED.format("tags"))),
     View(
         "metrics",
         {
@@ -205,8 +218,7 @@ _ALL = (
             "timestamp_ms": "Int64",
             "value": "Float64",
         },
-        _metrics_sql,
-        _metrics_bound,
+        _metrics,
     ),
     View(
         "metric_summary",
@@ -227,7 +239,7 @@ _ALL = (
             "dataset_name": "String",
             "dataset_digest": "String",
         },
-        _plain(_SUMMARY),
+        _stored(_SUMMARY),
     ),
     View(
         "datasets",
@@ -237,12 +249,10 @@ _ALL = (
             ),
             "tags": _TEXTS,
         },
-        _plain(_DATASETS),
+        _stored(_DATASETS),
     ),
-    View("experiments", _EXPERIMENT, _plain(_from_memory(_EXPERIMENT, "sql_experiments")), _experiments_bound),
-    View(
-        "logged_models", _LOGGED_MODEL, _plain(_from_memory(_LOGGED_MODEL, "sql_logged_models")), _logged_models_bound
-    ),
+    View("experiments", _EXPERIMENT, _experiments),
+    View("logged_models", _LOGGED_MODEL, _logged_models),
     View(
         "events",
         {
@@ -255,7 +265,7 @@ _ALL = (
             "logged_time": _TIME,
             **dict.fromkeys(("actor", "source", "id", "outcome", "reason", "data"), "String"),
         },
-        _plain(_EVENTS),
+        _stored(_EVENTS),
     ),
 )
 
@@ -272,6 +282,7 @@ def with_clause(names: Collection[str], sources: Sources, database: str) -> tupl
     parameters: dict[str, Any] = {}
     for view in VIEWS.values():
         if view.name in names:
-            parts.append(f"{quoted(view.name)} AS ({Template(view.sql(sources)).substitute(by_name)})")
-            parameters |= view.bound(sources)
+            sql, bound = view.made(sources)
+            parts.append(f"{quoted(view.name)} AS ({Template(sql).substitute(by_name)})")
+            parameters |= bound
     return f"WITH {', '.join(parts)}\n", parameters

@@ -27,6 +27,7 @@ KEPT_BYTES = 250_000_000
 """What the allocator may hold on to, a while after."""
 
 NUMBERS = "(SELECT number AS a FROM numbers(1000000000))"
+LONG = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 DOUBLED = ", ".join(f"c{i} AS (SELECT l.x FROM c{i - 1} AS l, c{i - 1} AS r)" for i in range(1, 30))
 ADDED = ", ".join(f"(a{i - 1} + a{i - 1}) AS a{i}" for i in range(1, 60))
 
@@ -41,7 +42,7 @@ HOSTILE = {
     "a product of a product": f"SELECT count() FROM {NUMBERS} AS x, {NUMBERS} AS y, {NUMBERS} AS z WHERE x.a > y.a",
     "a join of everything": f"SELECT count() FROM {NUMBERS} AS x JOIN {NUMBERS} AS y ON x.a = y.a",
     "no end": "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t",
-    "no end, growing": "WITH RECURSIVE t AS (SELECT [1] AS n UNION ALL SELECT arrayConcat(n, n) FROM t) SELECT 1 FROM t",
+    "no end, wider": "WITH RECURSIVE t AS (SELECT [1] AS n UNION ALL SELECT arrayConcat(n, n) FROM t) SELECT 1 FROM t",
     "all in one array": f"SELECT groupArray(a) FROM {NUMBERS}",
     "all groups": f"SELECT a, count() FROM {NUMBERS} GROUP BY a ORDER BY a",
     "all sorted": f"SELECT a FROM {NUMBERS} ORDER BY cityHash64(a)",
@@ -49,7 +50,7 @@ HOSTILE = {
     "all rows": f"SELECT a FROM {NUMBERS}",
     "wide rows": "SELECT repeat('x', 1000000) FROM numbers(100000)",
     "an explosion": "SELECT sum(x) FROM (SELECT arrayJoin(range(100000)) AS x FROM numbers(100000))",
-    "windows": f"SELECT sum(a) OVER (ORDER BY a ROWS BETWEEN 9 PRECEDING AND UNBOUNDED FOLLOWING) FROM {NUMBERS}",
+    "windows": f"SELECT sum(a) OVER (ORDER BY a ROWS BETWEEN 9 PRECEDING AND 9 FOLLOWING) FROM {NUMBERS}",
     "a regular expression": "SELECT countMatches(repeat('a', 1000000), '(a|aa)*(a|aa)*(a|aa)*b') FROM numbers(10)",
     "regular expressions": "SELECT sum(match(toString(number), '(1*)*(2*)*(3*)*x{500}')) FROM numbers(1000000000)",
     "a replacement": "SELECT length(replaceRegexpAll(repeat('a', 1000000), 'a', repeat('b', 1000000)))",
@@ -121,9 +122,8 @@ def test_a_hostile_statement_ends_in_time_and_gives_back_what_it_held(
 
 def test_statements_do_not_starve_other_reads_and_those_that_wait_are_told(server: Server) -> None:
     run_id = server.post("/api/2.0/mlflow/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
-    heavy = f"SELECT sum(x.a * y.a) FROM {NUMBERS} AS x, {NUMBERS} AS y"
     with ThreadPoolExecutor(30) as pool:
-        asked = [pool.submit(ask, server, heavy, timeout_s=20) for _ in range(30)]
+        asked = [pool.submit(ask, server, LONG, timeout_s=20) for _ in range(30)]
         for _ in range(20):
             assert server.run(run_id)["info"]["run_id"] == run_id
             summary = server.get("/api/headrace/v1/metrics/summary", run_id=run_id)
@@ -133,8 +133,7 @@ def test_statements_do_not_starve_other_reads_and_those_that_wait_are_told(serve
 
 
 def test_a_statement_ends_when_its_client_leaves(server: Server, eventually: Callable[..., Any]) -> None:
-    heavy = f"SELECT sum(x.a * y.a) FROM {NUMBERS} AS x, {NUMBERS} AS y"
-    body = msgspec.json.encode({"query": heavy})
+    body = msgspec.json.encode({"query": LONG})
     for _ in range(4):
         with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
             head = f"POST /api/headrace/v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
