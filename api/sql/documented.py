@@ -24,10 +24,13 @@ PARAMETER_CHARS_MAX = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the views are made of beside the tables. links: which runs have points of others as their own."""
+    """What the views are made of beside the tables. links: asks which runs have points of others as their own.
+
+    Asking may read the views, and is left until a view needs it.
+    """
 
     registry: Registry
-    links: Sequence[Link] = ()
+    links: Callable[[], Sequence[Link]] = tuple
 
     def experiments(self) -> list[Experiment]:
         """All experiments, those in the bin too."""
@@ -66,13 +69,12 @@ def _perhaps(column: str) -> str:
 
 _IN_BIN = "lifecycle = 'deleted' OR has({sql_binned:Array(String)}, experiment_id)"
 
-
 _RUNS = f"""
     SELECT run_id, name, experiment_id, user_id, status, status_reason,
         {_time("start_time_ms")} AS start_time, {_perhaps("end_time_ms")} AS end_time,
         if(end_time_ms = 0, NULL, (end_time_ms - start_time_ms) / 1000) AS duration_s,
         if({_IN_BIN}, 'deleted', 'active') AS lifecycle, {_perhaps("deleted_time_ms")} AS deleted_time,
-        artifact_uri, params, tags
+        forked_from, if(forked_from = '', NULL, fork_step) AS fork_step, artifact_uri, params, tags
     FROM $runs FINAL
 """
 
@@ -86,8 +88,28 @@ _SUMMARY = f"""
         first_value, first_step, {_time("first_timestamp_ms")} AS first_time,
         value_min AS min, value_max AS max, points, nan_points,
         model_id, dataset_name, dataset_digest
-    FROM $metric_summary FINAL
+    FROM {{source}}
 """
+
+# Of runs that were forked, from all their points. The order is that of processors.metrics: NaN above every number.
+_PLACE = "(step, timestamp_ms, isNaN(value), value, offset)"
+_OF_FORKED = f"""
+    SELECT run_id, key,
+        argMax(value, {_PLACE}) AS last_value, max(step) AS last_step,
+        argMax(timestamp_ms, {_PLACE}) AS last_timestamp_ms,
+        argMin(value, {_PLACE}) AS first_value, min(step) AS first_step,
+        argMin(timestamp_ms, {_PLACE}) AS first_timestamp_ms,
+        ifNull(minOrNullIf(value, NOT isNaN(value)), nan) AS value_min,
+        ifNull(maxOrNullIf(value, NOT isNaN(value)), nan) AS value_max,
+        count() AS points, countIf(isNaN(value)) AS nan_points,
+        argMax(model_id, {_PLACE}) AS model_id, argMax(dataset_name, {_PLACE}) AS dataset_name,
+        argMax(dataset_digest, {_PLACE}) AS dataset_digest
+    FROM {{points}} GROUP BY run_id, key
+"""
+_SUMMARY_COLUMNS = (
+    "run_id, key, last_value, last_step, last_timestamp_ms, first_value, first_step, first_timestamp_ms,"
+    " value_min, value_max, points, nan_points, model_id, dataset_name, dataset_digest"
+)
 
 _DATASETS = """
     SELECT run_id, {fields}, JSONExtractString(dataset, 'tags', 'mlflow.data.context') AS context,
@@ -112,11 +134,25 @@ def _runs(sources: Sources) -> Made:
 
 
 def _metrics(sources: Sources) -> Made:
-    points = Points((), links=sources.links)
+    points = Points((), links=sources.links())
     # Of all runs, and by the table's whole name.
-    source = points.sql.replace("run_id IN {points_runs:Array(String)}", "1").replace("FROM metrics", "FROM $metrics")
+    source = _whole_name(points).replace("run_id IN {points_runs:Array(String)}", "1")
     sql = f"SELECT run_id, key, step, {_time('timestamp_ms')} AS time, timestamp_ms, value FROM {source}"
     return sql, {name: value for name, value in points.parameters.items() if name != "points_runs"}
+
+
+def _metric_summary(sources: Sources) -> Made:
+    links = sources.links()
+    if not links:
+        return _SUMMARY.format(source="$metric_summary FINAL"), {}
+    points = Points([link.run_id for link in links], links=links, whole=True)
+    forked = _OF_FORKED.format(points=_whole_name(points))
+    own = f"SELECT {_SUMMARY_COLUMNS} FROM $metric_summary FINAL WHERE run_id NOT IN {{points_runs:Array(String)}}"
+    return _SUMMARY.format(source=f"({own} UNION ALL SELECT {_SUMMARY_COLUMNS} FROM ({forked}))"), points.parameters
+
+
+def _whole_name(points: Points) -> str:
+    return points.sql.replace("FROM metrics", "FROM $metrics")
 
 
 def _stored(sql: str) -> Callable[[Sources], Made]:
@@ -200,6 +236,8 @@ _ALL = (
             "duration_s": "Nullable(Float64)",
             "lifecycle": "String",
             "deleted_time": _PERHAPS_TIME,
+            "forked_from": "String",
+            "fork_step": "Nullable(Int64)",
             "artifact_uri": "String",
             "params": _TEXTS,
             "tags": _TEXTS,
@@ -239,7 +277,7 @@ _ALL = (
             "dataset_name": "String",
             "dataset_digest": "String",
         },
-        _stored(_SUMMARY),
+        _metric_summary,
     ),
     View(
         "datasets",

@@ -121,7 +121,8 @@ async def get_views() -> Response:
 
 def _answer(parts: Services, asked: SqlRequest, limits: Limits, tag: str) -> Iterator[bytes]:
     with given_back(parts.views):
-        query = compiled(parts.views, Sources(parts.engine.registry), asked.query, limits, tag)
+        sources = Sources(parts.engine.registry, lambda: parts.forks.links(parts.engine.forked().copy()))
+        query = compiled(parts.views, sources, asked.query, limits, tag)
         table = answer(parts.views, query, limits)
     pieces = answers.pieces(table, asked.format)
     try:

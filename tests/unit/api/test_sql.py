@@ -104,6 +104,27 @@ def test_a_point_that_a_rest_client_sent_twice_is_one(filled: Server) -> None:
     ]
 
 
+def test_a_forked_run_has_what_it_inherits(filled: Server) -> None:
+    source = filled.new_run()
+    points = [{"key": "fork", "value": float(k), "timestamp": k, "step": k} for k in range(10)]
+    filled.post("runs/log-batch", run_id=source, metrics=points)
+    answer = filled.call("POST", "/api/headrace/v1/runs/fork", json={"run_id": source, "step": 4})
+    run_id = answer.json()["run"]["info"]["run_id"]
+    filled.post("runs/log-metric", run_id=run_id, key="fork", value=-1.0, timestamp=50, step=5)
+    where = f"WHERE run_id = '{run_id}' AND key = 'fork'"
+    assert rows(filled, f"SELECT step, value FROM metrics {where} ORDER BY step") == [
+        *([step, float(step)] for step in range(5)),
+        [5, -1.0],
+    ]
+    assert rows(filled, f"SELECT last_value, first_value, min, max, points FROM metric_summary {where}") == [
+        [-1.0, 0.0, -1.0, 4.0, 6]
+    ]
+    assert rows(filled, f"SELECT points, max FROM metric_summary WHERE run_id = '{source}'") == [[10, 9.0]]
+    assert rows(filled, f"SELECT forked_from, fork_step FROM runs WHERE run_id = '{run_id}'") == [[source, 4]]
+    both = "SELECT count(), max(s.points) FROM metrics AS m JOIN metric_summary AS s USING (run_id, key)"
+    assert rows(filled, f"{both} {where.replace('run_id', 'm.run_id').replace('key', 'm.key')}") == [[6, 6]]
+
+
 def test_a_run_is_deleted_when_its_experiment_is(filled: Server) -> None:
     assert rows(filled, "SELECT lifecycle, deleted_time FROM runs WHERE name = 'binned'") == [["deleted", None]]
     assert rows(filled, "SELECT name, lifecycle FROM experiments WHERE lifecycle = 'deleted'") == [[NAME, "deleted"]]
