@@ -47,7 +47,11 @@ def version() -> None:
     click.echo(f"headrace {VERSION}")
 
 
-for command in (server, worker, demo, sync, import_, experiments, runs, sql, events, log, topics, rebuild, views, doctor):
+COMMANDS = (
+    *(server, worker, demo, sync, import_, experiments, runs, sql, events),
+    *(log, topics, rebuild, views, doctor),
+)
+for command in COMMANDS:
     main.add_command(command)
 
 
