@@ -39,7 +39,14 @@ from rich.progress import Progress as Bar
 @click.option(
     "--artifacts-from",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where an MLflow server keeps what it calls mlflow-artifacts:/, such as ./mlartifacts.",
+    help="Where files lie: what an MLflow server calls mlflow-artifacts:/, or the files folder of a Neptune export.",
+)
+@click.option(
+    "--step-multiplier",
+    type=click.IntRange(1, 10**9),
+    default=1,
+    show_default=True,
+    help="Multiply the steps of a Neptune export, where they have fractions, to make them whole.",
 )
 @click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report.")
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON report.")
@@ -55,10 +62,11 @@ def import_(
     deleted: bool,
     no_artifacts: bool,
     artifacts_from: Path | None,
+    step_multiplier: int,
     report_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Import runs from an MLflow server (http://…), an mlruns folder, or an MLflow SQLite file.
+    """Import runs from MLflow (a server, an mlruns folder, a SQLite file), TensorBoard, or a Neptune export.
 
     Safe to stop and to repeat: it goes on where it was, and nothing comes twice. At the end everything is read back
     and compared; the exit code is 1 when anything differs.
@@ -67,7 +75,7 @@ def import_(
     options = Options(mapped, into, prefix, deleted, not no_artifacts)
     arrival = arrival_of(Target(to) if to else target)
     try:
-        opened = open_source(source, kind, artifacts_from)
+        opened = open_source(source, kind, artifacts_from, step_multiplier)
         with bar() as progress:
             task = progress.add_task("runs", total=None, told="")
             work = Import(opened, arrival, options, source, lambda at: show(progress, task, at))

@@ -8,19 +8,29 @@ from urllib.parse import unquote, urlsplit
 from headrace.sdk.coming.mlflow_database import MlflowDatabase
 from headrace.sdk.coming.mlflow_files import MlflowFiles
 from headrace.sdk.coming.mlflow_server import MlflowServer
+from headrace.sdk.coming.neptune import Neptune
 from headrace.sdk.coming.source import Source, SourceFault
+from headrace.sdk.coming.tensorboard import PATTERN, TensorBoard
 
-KINDS = ("mlflow-server", "mlruns", "mlflow-db")
+KINDS = ("mlflow-server", "mlruns", "mlflow-db", "tensorboard", "neptune")
 
 
-def open_source(name: str, kind: str | None = None, artifacts: Path | None = None) -> Source:
-    """The source that a name means. kind: one of KINDS, where it cannot be seen. Raises SourceFault."""
+def open_source(name: str, kind: str | None = None, artifacts: Path | None = None, step_multiplier: int = 1) -> Source:
+    """The source that a name means. kind: one of KINDS, where it cannot be seen.
+
+    artifacts: where its files lie, if not where it says. step_multiplier: of a source whose steps have fractions.
+    Raises SourceFault.
+    """
     if name.startswith(("http://", "https://")):
         return MlflowServer(name)
     path = _local(name)
     match kind or _kind_of(path):
         case "mlflow-db":
             return MlflowDatabase(path, artifacts)
+        case "tensorboard":
+            return TensorBoard(path)
+        case "neptune":
+            return Neptune(path, artifacts, step_multiplier)
         case _:
             return MlflowFiles(path, artifacts)
 
@@ -48,4 +58,8 @@ def _kind_of(path: Path) -> str:
         raise SourceFault(f"there is no file or folder {path}")
     if any(path.glob("*/meta.yaml")) or any(path.glob(".trash/*/meta.yaml")):
         return "mlruns"
+    if any(path.glob("*/*_part_0.parquet")) or any(path.glob("*_part_0.parquet")):
+        return "neptune"
+    if next(path.rglob(PATTERN), None) is not None:
+        return "tensorboard"
     raise SourceFault(f"{path} holds nothing that an import knows: {', '.join(KINDS)}")
