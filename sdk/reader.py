@@ -18,19 +18,22 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 from headrace.ingest.kafka_settings import is_kafka
 from headrace.ingest.limits import artifact_path_fault
+from headrace.sdk import environment, pipeline
 from headrace.sdk.fluent import active_experiment_id, active_run, current_run_id
 from headrace.sdk.frames import FRAME_COLUMNS, frame_of
 from headrace.sdk.process import process
 from headrace.sdk.run import Experiment, Run, RunData, RunInfo
 from headrace.sdk.settings import Settings
 from headrace.sdk.transport import is_http, shown
+from headrace.sdk.version import VERSION
 
 if TYPE_CHECKING:
     import httpx
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 logger = logging.getLogger("headrace")
+
+Moment: TypeAlias = str | int | datetime
+"""A moment of the log: a time (ISO 8601, ms since the epoch, or a datetime, UTC where it has no zone), or positions
+such as `runs/0/123`."""
 
 FLUSH_TIMEOUT_S = 5.0
 SERVER_START_TIMEOUT_S = 30.0
@@ -70,6 +77,8 @@ class Reader:
         self._httpx = httpx
         self._url = url.rstrip("/")
         self._client = client or httpx.Client(timeout=httpx.Timeout(60.0, connect=5.0))
+        who = environment.user().encode()
+        self._client.headers.update({b"user-agent": f"headrace/{VERSION}".encode(), b"x-headrace-actor": who})
 
     def runs(
         self,
@@ -80,7 +89,7 @@ class Reader:
         order_by: Sequence[str],
         as_of: str = "",
     ) -> Iterator[dict[str, Any]]:
-        """Runs in MLflow's JSON, page by page. as_of: a time or positions of the log; now if empty."""
+        """Runs in MLflow's JSON, page by page; all pages are of one moment. as_of: of this one."""
         token = None
         left = max_results
         while left > 0:
@@ -90,7 +99,7 @@ class Reader:
                 "run_view_type": view,
                 "max_results": min(left, _PAGE),
                 "order_by": list(order_by),
-                **({"as_of": as_of} if as_of else {}),
+                "as_of": as_of,
             }
             if token:
                 body["page_token"] = token
@@ -112,9 +121,7 @@ class Reader:
         as_of: str = "",
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """Runs as a table with a row a run. as_of: as in `runs`. columns: those to pick; None for all."""
-        import pyarrow.ipc
-
+        """Runs as a table with a row a run. columns: those to pick; None for all. as_of: of this moment."""
         body = {
             "experiment_ids": list(experiment_ids),
             "filter": filter_string,
@@ -131,17 +138,17 @@ class Reader:
                 raise
             said = f"the server at {self._url} is older and gives no tables; ask for output_format='list'"
             raise ReadFailed(said, error.status, error.error_code) from error
-        return pyarrow.ipc.open_stream(response.content).read_all()
+        return table_of(response.content)
 
     def experiments(
-        self, filter_string: str, view: str, max_results: int, order_by: Sequence[str]
+        self, filter_string: str, view: str, max_results: int, order_by: Sequence[str], as_of: str = ""
     ) -> Iterator[Experiment]:
-        """Experiments, page by page."""
+        """Experiments, page by page. as_of: of this moment."""
         token = None
         left = max_results
         while left > 0:
             body: dict[str, Any] = {"filter": filter_string, "view_type": view, "max_results": min(left, _PAGE)}
-            body["order_by"] = list(order_by)
+            body |= {"order_by": list(order_by), "as_of": as_of}
             if token:
                 body["page_token"] = token
             answer = self.call("POST", "/api/2.0/mlflow/experiments/search", json=body)
@@ -152,26 +159,26 @@ class Reader:
             if not token:
                 return
 
-    def experiment_by_name(self, name: str) -> Experiment | None:
-        """The experiment of this name, or None."""
+    def experiment_by_name(self, name: str, as_of: str = "") -> Experiment | None:
+        """The experiment of this name, or None. as_of: at this moment."""
+        asked = {"experiment_name": name, "as_of": as_of}
         try:
-            answer = self.call("GET", "/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": name})
+            answer = self.call("GET", "/api/2.0/mlflow/experiments/get-by-name", params=asked)
         except ReadFailed as error:
             if error.status == 404:
                 return None
             raise
         return _experiment(answer["experiment"])
 
-    def run(self, run_id: str) -> Run:
-        """One run."""
-        return _run(self.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": run_id})["run"])
+    def run(self, run_id: str, as_of: str = "") -> Run:
+        """One run. as_of: at this moment."""
+        return run_of(self.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": run_id, "as_of": as_of})["run"])
 
-    def metric_history(self, run_id: str, key: str) -> pa.Table:
-        """All points of one metric of one run, in the order of the log."""
-        import pyarrow.ipc
-
-        response = self._response("GET", "/api/headrace/v1/metrics/history", params={"run_id": run_id, "key": key})
-        return pyarrow.ipc.open_stream(response.content).read_all()
+    def metric_history(self, run_id: str, key: str, as_of: str = "") -> pa.Table:
+        """All points of one metric of one run, in the order of the log. as_of: at this moment."""
+        asked = {"run_id": run_id, "key": key, "as_of": as_of}
+        response = self._response("GET", "/api/headrace/v1/metrics/history", params=asked)
+        return table_of(response.content)
 
     def artifacts(self, run_id: str, path: str | None) -> list[dict[str, Any]]:
         """Files and folders right below a path of a run's artifacts, as `path`, `is_dir`, `file_size`."""
@@ -334,17 +341,30 @@ def reader() -> Reader:
 process.after_fork.append(_readers.clear)
 
 
+def table_of(stream: bytes) -> pa.Table:
+    """The table of an Arrow IPC stream."""
+    # Two threads that import pyarrow at a time, from different ends, see halves of it.
+    with pipeline.importing:
+        import pyarrow.ipc
+    return pyarrow.ipc.open_stream(stream).read_all()
+
+
+def moment(as_of: Moment | None) -> str:
+    """A moment as requests name it; empty for None, which is now."""
+    return as_of.isoformat() if isinstance(as_of, datetime) else "" if as_of is None else str(as_of)
+
+
 # --- MLflow's names ---------------------------------------------------------------------------------------------------
 
 
-def get_run(run_id: str) -> Run:
-    """A run with its latest metrics, params and tags. Raises ReadFailed when there is none."""
-    return reader().run(run_id)
+def get_run(run_id: str, as_of: Moment | None = None) -> Run:
+    """A run with its latest metrics, params and tags; as_of: as it was then. Raises ReadFailed when there is none."""
+    return reader().run(run_id, moment(as_of))
 
 
-def get_experiment_by_name(name: str) -> Experiment | None:
-    """The experiment of this name, or None."""
-    return reader().experiment_by_name(name)
+def get_experiment_by_name(name: str, as_of: Moment | None = None) -> Experiment | None:
+    """The experiment of this name, or None. as_of: of that moment."""
+    return reader().experiment_by_name(name, moment(as_of))
 
 
 def search_experiments(
@@ -352,10 +372,11 @@ def search_experiments(
     max_results: int | None = None,
     filter_string: str | None = None,
     order_by: Sequence[str] | None = None,
+    as_of: Moment | None = None,
 ) -> list[Experiment]:
-    """Experiments that match MLflow's filter, newest first unless order_by says otherwise."""
-    found = reader().experiments(filter_string or "", _VIEWS[view_type], max_results or 2**31, order_by or ())
-    return list(found)
+    """Experiments that match MLflow's filter, newest first unless order_by says otherwise. as_of: as they were then."""
+    which = (filter_string or "", _VIEWS[view_type], max_results or 2**31, order_by or ())
+    return list(reader().experiments(*which, moment(as_of)))
 
 
 def search_runs(
@@ -368,7 +389,7 @@ def search_runs(
     search_all_experiments: bool = False,
     experiment_names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
-    as_of: str = "",
+    as_of: Moment | None = None,
 ) -> pd.DataFrame | pa.Table | list[Run]:
     """Runs that match a filter, as a pandas DataFrame with MLflow's columns, an Arrow table, or a list of Run.
 
@@ -376,7 +397,7 @@ def search_runs(
     experiment_id, status, artifact_uri, start_time, end_time (UTC), then metrics.*, params.* and tags.*; a metric a
     run lacks is NaN, a param or tag None. An Arrow table has run_name, user_id and lifecycle_stage too, what is missing
     is null there, and NaN is NaN. columns: only these, such as ["run_name", "metrics.loss", "params.*"], and run_id.
-    as_of: the runs as they were at a time ("2026-11-01T12:00:00Z") or at positions of the log (topic/partition/offset).
+    as_of: runs as they were then.
     Raises ReadFailed, ValueError for an unknown output_format, or for more than 100,000 results in a table.
     """
     if output_format not in ("pandas", "arrow", "list"):
@@ -389,26 +410,26 @@ def search_runs(
         raise ValueError(f"a table has at most {TABLE_RUNS_MAX} runs; ask for fewer, or for output_format='list'")
     source = reader()
     if experiment_names:
-        named = [source.experiment_by_name(name) for name in experiment_names]
+        named = [source.experiment_by_name(name, moment(as_of)) for name in experiment_names]
         ids = [experiment.experiment_id for experiment in named if experiment is not None]
     elif experiment_ids:
         ids = [str(experiment_id) for experiment_id in experiment_ids]
     elif search_all_experiments:
-        ids = [one.experiment_id for one in source.experiments("", "ACTIVE_ONLY", 2**31, ())]
+        ids = [one.experiment_id for one in source.experiments("", "ACTIVE_ONLY", 2**31, (), moment(as_of))]
     else:
         ids = [active_experiment_id()]
-    which = (ids, filter_string, _VIEWS[run_view_type], max_results, order_by or (), as_of)
+    which = (ids, filter_string, _VIEWS[run_view_type], max_results, order_by or (), moment(as_of))
     if output_format == "list":
-        return [_run(run) for run in source.runs(*which)] if ids else []
+        return [run_of(run) for run in source.runs(*which)] if ids else []
     if output_format == "pandas" and columns is None:
         columns = FRAME_COLUMNS
-    table = source.run_table(*which, columns=columns)
+    table = source.run_table(*which, columns)
     return frame_of(table) if output_format == "pandas" else table
 
 
-def get_metric_history(run_id: str, key: str) -> pa.Table:
-    """All points of one metric, in the order they were logged: columns step, timestamp_ms, value."""
-    return reader().metric_history(run_id, key)
+def get_metric_history(run_id: str, key: str, as_of: Moment | None = None) -> pa.Table:
+    """All points of one metric by step and time, as of a moment if one is named: columns step, timestamp_ms, value."""
+    return reader().metric_history(run_id, key, moment(as_of))
 
 
 def get_artifact_uri(artifact_path: str | None = None, run_id: str | None = None) -> str:
@@ -471,7 +492,7 @@ def _experiment(data: dict[str, Any]) -> Experiment:
     )
 
 
-def _run(data: dict[str, Any]) -> Run:
+def run_of(data: dict[str, Any]) -> Run:
     info, logged = data["info"], data.get("data", {})
     return Run(
         RunInfo(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 from headrace.sdk.cli.output import agree, moment, print_json, print_rows, say
-from headrace.sdk.cli.target import ALL_RESULTS, Target, find_experiment, json_option, pass_target
+from headrace.sdk.cli.target import ALL_RESULTS, Target, as_of_option, find_experiment, json_option, pairs, pass_target
 from headrace.sdk.reader import Reader
 from headrace.sdk.run import Experiment
 
@@ -23,13 +23,14 @@ def experiments() -> None:
 @click.option("--order-by", multiple=True, help="Such as 'name' or 'creation_time DESC'; may be repeated.")
 @click.option("--max", "most", type=click.IntRange(1), default=ALL_RESULTS, show_default="all", help="At most so many.")
 @click.option("--view", type=click.Choice([*VIEWS]), default="active", show_default=True, help="Which of them.")
+@as_of_option
 @json_option
 @pass_target
 def list_experiments(
-    target: Target, filter_string: str, order_by: tuple[str, ...], most: int, view: str, as_json: bool
+    target: Target, filter_string: str, order_by: tuple[str, ...], most: int, view: str, as_of: str, as_json: bool
 ) -> None:
     """List experiments, newest first."""
-    found = list(target.reader().experiments(filter_string, VIEWS[view], most, order_by))
+    found = list(target.reader().experiments(filter_string, VIEWS[view], most, order_by, as_of))
     if as_json:
         print_json([told(experiment) for experiment in found])
         return
@@ -42,14 +43,15 @@ def list_experiments(
 
 @experiments.command()
 @click.argument("experiment")
+@as_of_option
 @json_option
 @pass_target
-def show(target: Target, experiment: str, as_json: bool) -> None:
+def show(target: Target, experiment: str, as_of: str, as_json: bool) -> None:
     """Show one experiment: its facts, its tags, and how many runs it has in each status."""
     reader = target.reader()
-    found = find_experiment(reader, experiment)
+    found = find_experiment(reader, experiment, as_of)
     counts: dict[str, int] = {}
-    for run in reader.runs([found.experiment_id], "", "ACTIVE_ONLY", ALL_RESULTS, ()):
+    for run in reader.runs([found.experiment_id], "", "ACTIVE_ONLY", ALL_RESULTS, (), as_of):
         counts[run["info"]["status"]] = counts.get(run["info"]["status"], 0) + 1
     if as_json:
         print_json({**told(found), "runs": counts})
@@ -74,10 +76,8 @@ def show(target: Target, experiment: str, as_json: bool) -> None:
 @pass_target
 def create(target: Target, name: str, tags: tuple[str, ...], as_json: bool) -> None:
     """Create an experiment and print its id."""
-    pairs = [tag.partition("=") for tag in tags]
-    if any(not key or not equals for key, equals, _ in pairs):
-        raise click.BadParameter("a tag is KEY=VALUE", param_hint="--tag")
-    body = {"name": name, "tags": [{"key": key, "value": value} for key, _, value in pairs]}
+    given = pairs("--tag", tags)
+    body = {"name": name, "tags": [{"key": key, "value": value} for key, value in given.items()]}
     experiment_id = target.reader().call("POST", "/api/2.0/mlflow/experiments/create", json=body)["experiment_id"]
     print_json({"experiment_id": experiment_id, "name": name}) if as_json else click.echo(experiment_id)
 

@@ -86,9 +86,9 @@ def run_table(runs: Sequence[Run], names: Mapping[str, str]) -> pa.Table:
     return pa.table(columns)
 
 
-def points(reader: Reader, run_id: str, key: str) -> pa.Table:
-    """Every point of one metric of a run, in the columns of POINTS. Raises ReadFailed."""
-    history = reader.metric_history(run_id, key)
+def points(reader: Reader, run_id: str, key: str, as_of: str = "") -> pa.Table:
+    """Every point of one metric of a run, as of a moment, in the columns of POINTS. Raises ReadFailed."""
+    history = reader.metric_history(run_id, key, as_of)
     count = history.num_rows
     columns = [
         pa.repeat(pa.scalar(run_id, pa.string()), count),

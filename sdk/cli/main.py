@@ -9,6 +9,7 @@ from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
 from headrace.sdk.cli.events import events
 from headrace.sdk.cli.experiments import experiments
+from headrace.sdk.cli.history import history
 from headrace.sdk.cli.import_ import import_
 from headrace.sdk.cli.log import log
 from headrace.sdk.cli.rebuild import rebuild
@@ -48,7 +49,7 @@ def version() -> None:
 
 
 COMMANDS = (
-    *(server, worker, demo, sync, import_, experiments, runs, sql, events),
+    *(server, worker, demo, sync, import_, experiments, runs, history, sql, events),
     *(log, topics, rebuild, views, doctor),
 )
 for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""`headrace runs`: list, show, search, export, delete and restore."""
+"""`headrace runs`: list, show, search, export, fork, move, rename, delete and restore."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 from headrace.sdk.cli import export as exports
 from headrace.sdk.cli.experiments import VIEWS
 from headrace.sdk.cli.output import Failed, agree, duration, messages, moment, print_json, print_rows, say, size
-from headrace.sdk.cli.target import ALL_RESULTS, Target, find_experiment, json_option, pass_target
-from headrace.sdk.reader import Reader
+from headrace.sdk.cli.target import ALL_RESULTS, Target, as_of_option, find_experiment, json_option, pairs, pass_target
+from headrace.sdk.reader import Reader, run_of
 from headrace.sdk.run import Run
 from rich.progress import Progress
 
@@ -26,6 +26,7 @@ def runs() -> None:
 def search_options(command: Command) -> Command:
     """The options that say which runs."""
     for option in (
+        as_of_option,
         click.option("--view", type=click.Choice([*VIEWS]), default="active", show_default=True, help="Which of them."),
         click.option(
             "--max", "most", type=click.IntRange(1), default=ALL_RESULTS, show_default="all", help="At most so many."
@@ -57,16 +58,17 @@ class Search:
         order_by: tuple[str, ...],
         most: int,
         view: str,
+        as_of: str,
     ) -> None:
         self.reader: Reader = target.reader()
         if experiments:
-            found = [find_experiment(self.reader, one) for one in experiments]
+            found = [find_experiment(self.reader, one, as_of) for one in experiments]
         else:
             # A run in the bin may be of an experiment in the bin.
             of = "ACTIVE_ONLY" if view == "active" else "ALL"
-            found = list(self.reader.experiments("", of, ALL_RESULTS, ()))
+            found = list(self.reader.experiments("", of, ALL_RESULTS, (), as_of))
         self.names = {one.experiment_id: one.name for one in found}
-        self._arguments = (filter_string, VIEWS[view], most, order_by)
+        self._arguments = (filter_string, VIEWS[view], most, order_by, as_of)
 
     def runs(self) -> Iterator[Run]:
         """Each of them, in order, page by page."""
@@ -119,13 +121,18 @@ def search_runs(target: Target, /, as_json: bool, **which: Any) -> None:
 
 @runs.command()
 @click.argument("run")
+@as_of_option
 @json_option
 @pass_target
-def show(target: Target, run: str, as_json: bool) -> None:
-    """Show all about one run: facts, params, tags, data sets, artifacts, and each metric's last, min and max."""
+def show(target: Target, run: str, as_of: str, as_json: bool) -> None:
+    """Show all about one run: facts, params, tags, data sets, artifacts, and each metric's last, min and max.
+
+    Artifacts are those of now, also with --as-of.
+    """
     reader = target.reader()
-    found = reader.run(run)
-    metrics = reader.call("GET", "/api/headrace/v1/metrics/summary", params={"run_id": run})["metrics"]
+    found = reader.run(run, as_of)
+    asked = {"run_id": run, "as_of": as_of}
+    metrics = reader.call("GET", "/api/headrace/v1/metrics/summary", params=asked)["metrics"]
     artifacts = list(_artifacts(reader, run, None))
     if as_json:
         shown = told(found, {})
@@ -183,7 +190,7 @@ def export(target: Target, /, format_: str | None, output: Path | None, points: 
             with Progress(console=messages(), transient=True) as progress:
                 for run in progress.track(found, description="metrics"):
                     for key in sorted(run.data.metrics):
-                        sink.write(exports.points(search.reader, run.info.run_id, key))
+                        sink.write(exports.points(search.reader, run.info.run_id, key, which["as_of"]))
                 if not found:
                     sink.write(exports.POINTS.empty_table())
         else:
@@ -217,6 +224,49 @@ def restore(target: Target, run: tuple[str, ...]) -> None:
     for one in [reader.run(one) for one in run]:
         reader.call("POST", "/api/2.0/mlflow/runs/restore", json={"run_id": one.info.run_id})
         say(f"restored {one.info.run_name!r} ({one.info.run_id})")
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--step", type=int, required=True, help="The last step of RUN that is the fork's too.")
+@click.option("--name", default="", help="Its name; RUN's with -fork behind it if left out.")
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="In place of RUN's; may be repeated.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="In place of RUN's; may be repeated.")
+@json_option
+@pass_target
+def fork(
+    target: Target, run: str, step: int, name: str, params: tuple[str, ...], tags: tuple[str, ...], as_json: bool
+) -> None:
+    """Make a run that goes on from RUN behind a step: with its params, tags and points up to there, none copied."""
+    body = {"run_id": run, "step": step, "name": name, "params": pairs("--param", params), "tags": pairs("--tag", tags)}
+    made = run_of(target.reader().call("POST", "/api/headrace/v1/runs/fork", json=body)["run"])
+    if as_json:
+        print_json(told(made, {}))
+    else:
+        say(f"forked {run} at step {step} as {made.info.run_name!r} ({made.info.run_id})")
+
+
+@runs.command()
+@click.argument("run", nargs=-1, required=True)
+@click.option("--to", "experiment", required=True, metavar="NAME|ID", help="The experiment they go to.")
+@pass_target
+def move(target: Target, run: tuple[str, ...], experiment: str) -> None:
+    """Move runs to another experiment, all or none. Their artifacts stay where they are."""
+    reader = target.reader()
+    there = find_experiment(reader, experiment)
+    body = {"run_ids": list(run), "experiment_id": there.experiment_id}
+    moved = reader.call("POST", "/api/headrace/v1/runs/move", json=body)["moved"]
+    say(f"moved {len(moved)} of {len(set(run))} runs to {there.name!r}; the others were there")
+
+
+@runs.command()
+@click.argument("run")
+@click.argument("name")
+@pass_target
+def rename(target: Target, run: str, name: str) -> None:
+    """Give a run another name."""
+    target.reader().call("POST", "/api/2.0/mlflow/runs/update", json={"run_id": run, "run_name": name})
+    say(f"renamed {run} to {name!r}")
 
 
 def told(run: Run, names: dict[str, str]) -> dict[str, Any]:

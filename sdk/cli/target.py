@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,27 +95,43 @@ def clear_errors(target: Target) -> Iterator[None]:
         raise Failed(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
 
 
-def find_experiment(reader: Reader, name_or_id: str) -> Experiment:
-    """An experiment by its name, else by its id; deleted ones too. Raises Failed when there is none."""
-    found = reader.experiment_by_name(name_or_id)
+def find_experiment(reader: Reader, name_or_id: str, as_of: str = "") -> Experiment:
+    """An experiment by its name, else by its id; deleted ones too. Raises Failed when there is none, or was none."""
+    found = reader.experiment_by_name(name_or_id, as_of)
     if found is not None:
         return found
+    asked = {"experiment_id": name_or_id, "as_of": as_of}
     try:
-        answer = reader.call("GET", "/api/2.0/mlflow/experiments/get", params={"experiment_id": name_or_id})
+        answer = reader.call("GET", "/api/2.0/mlflow/experiments/get", params=asked)
     except ReadFailed as error:
-        if error.status not in (400, 404):
+        if error.status not in (400, 404) or "as_of" in str(error):
             raise
         raise Failed(f"there is no experiment with the name or id {name_or_id!r}") from error
     name = str(answer["experiment"]["name"])
-    by_id = reader.experiment_by_name(name)
+    by_id = reader.experiment_by_name(name, as_of)
     if by_id is None:
         raise Failed(f"there is no experiment with the name or id {name_or_id!r}")
     return by_id
 
 
+def pairs(option: str, given: Iterable[str]) -> dict[str, str]:
+    """The values of an option that takes KEY=VALUE and may be repeated, by key. Raises BadParameter."""
+    split = [one.partition("=") for one in given]
+    if any(not key or not equals for key, equals, _ in split):
+        raise click.BadParameter("it takes KEY=VALUE", param_hint=option)
+    return {key: value for key, _, value in split}
+
+
 def json_option(command: Command) -> Command:
     """The flag --json."""
     option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    return option(command)
+
+
+def as_of_option(command: Command) -> Command:
+    """The option --as-of."""
+    text = "As it was then: a time (2026-03-01T12:00Z, ms since the epoch) or positions of the log (runs/0/123)."
+    option = click.option("--as-of", default="", metavar="MOMENT", help=text)
     return option(command)
 
 

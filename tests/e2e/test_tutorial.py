@@ -89,6 +89,21 @@ def test_the_tutorial_works_as_it_is_written(place: Place) -> None:
     assert [int(point["step"]) for point in points] == list(range(10_000))
 
 
+def test_the_how_to_about_looking_back_works_as_it_is_written(place: Place) -> None:
+    text = (ROOT / "docs" / "how-to" / "look-back.md").read_text("utf-8")
+    printed = ""
+    for language, info, code in BLOCK.findall(text):
+        if language == "python":
+            (place.folder / info).write_text(code)
+            printed += place.run(sys.executable, info)
+        else:
+            printed += place.run("bash", "-euo", "pipefail", "-c", code)
+    assert "now baseline, annotated\nthen baseline\nfound 1\n" in printed
+    assert "renamed from 'baseline' to 'baseline, annotated' with api/headrace/" in printed
+    assert "mlflow.note.content" in printed
+    assert "points 60" in printed
+
+
 def test_the_examples_work(place: Place) -> None:
     assert "val_accuracy 0.9" in place.run(sys.executable, str(ROOT / "examples" / "train_sklearn.py"))
     assert "80,000 of 80,000 points" in place.run(sys.executable, str(ROOT / "examples" / "many_trainers.py"))

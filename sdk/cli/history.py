@@ -1,0 +1,51 @@
+"""`headrace history`: each change of an object, when it came, who made it, and from what to what."""
+
+from __future__ import annotations
+
+import click
+from headrace.sdk.cli.output import moment, print_json, print_rows
+from headrace.sdk.cli.target import Target, find_experiment, json_option, pass_target
+from headrace.sdk.life_cycle import entries
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["run", "experiment", "model"]))
+@click.argument("object_id", metavar="ID")
+@json_option
+@pass_target
+def history(target: Target, kind: str, object_id: str, as_json: bool) -> None:
+    """Show each change of a run, an experiment or a logged model, oldest first.
+
+    ID is a run's or logged model's id, or an experiment's name or id. Every line has its position in the log, which
+    --as-of of other commands takes.
+    """
+    reader = target.reader()
+    if kind == "experiment":
+        object_id = find_experiment(reader, object_id).experiment_id
+    found = list(entries(reader, "logged_model" if kind == "model" else kind, object_id))
+    if as_json:
+        print_json(found)
+        return
+    print_rows(
+        ("time (UTC)", "what", "by", "with", "field", "from", "to", "position"),
+        [
+            (
+                *(moment(entry["logged_ms"]), _what(entry), entry["actor"], entry["source"]),
+                *(change["field"], _shown(change["from"]), _shown(change["to"]), entry["position"]),
+            )
+            for entry in found
+            for change in entry["changes"] or [{"field": "", "from": None, "to": None}]
+        ],
+    )
+
+
+def _what(entry: dict[str, str]) -> str:
+    """The event in words a person uses, and why it came to nothing where it did."""
+    name = entry["type"].removeprefix("headrace.").replace(".", " ").replace("-", " ")
+    if entry["outcome"] == "applied":
+        return name
+    return f"{name} ({entry['outcome']}: {entry['reason']})"
+
+
+def _shown(value: object) -> object:
+    return "" if value is None else value
