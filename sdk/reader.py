@@ -493,6 +493,7 @@ def _experiment(data: dict[str, Any]) -> Experiment:
 
 
 def run_of(data: dict[str, Any]) -> Run:
+    """A run from MLflow's JSON."""
     info, logged = data["info"], data.get("data", {})
     return Run(
         RunInfo(
