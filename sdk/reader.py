@@ -138,7 +138,7 @@ class Reader:
                 raise
             said = f"the server at {self._url} is older and gives no tables; ask for output_format='list'"
             raise ReadFailed(said, error.status, error.error_code) from error
-        return table_of(response.content)
+        return arrow_table(response.content)
 
     def experiments(
         self, filter_string: str, view: str, max_results: int, order_by: Sequence[str], as_of: str = ""
@@ -178,7 +178,7 @@ class Reader:
         """All points of one metric of one run, in the order of the log. as_of: at this moment."""
         asked = {"run_id": run_id, "key": key, "as_of": as_of}
         response = self._response("GET", "/api/headrace/v1/metrics/history", params=asked)
-        return table_of(response.content)
+        return arrow_table(response.content)
 
     def artifacts(self, run_id: str, path: str | None) -> list[dict[str, Any]]:
         """Files and folders right below a path of a run's artifacts, as `path`, `is_dir`, `file_size`."""
@@ -341,7 +341,7 @@ def reader() -> Reader:
 process.after_fork.append(_readers.clear)
 
 
-def table_of(stream: bytes) -> pa.Table:
+def arrow_table(stream: bytes) -> pa.Table:
     """The table of an Arrow IPC stream."""
     # Two threads that import pyarrow at a time, from different ends, see halves of it.
     with pipeline.importing:

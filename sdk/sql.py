@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from headrace.sdk.reader import Reader, reader
+from headrace.sdk.reader import Reader, arrow_table, reader
 
 if TYPE_CHECKING:
     import httpx
@@ -41,10 +41,8 @@ def sql(
 
 def table_of(source: Reader, query: str, limits: dict[str, Any]) -> pa.Table:
     """The rows of a statement. limits: by the fields' names, None for the server's. Raises ReadFailed."""
-    import pyarrow.ipc
-
     with answered(source, query, "arrow", limits) as response:
-        return pyarrow.ipc.open_stream(response.read()).read_all()
+        return arrow_table(response.read())
 
 
 @contextmanager
