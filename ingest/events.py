@@ -155,11 +155,46 @@ class RunMoved(Event, frozen=True):
 
 
 class RunDeleted(Event, frozen=True):
-    """The run was put in the bin; nothing of it is erased."""
+    """The run was put in the bin; nothing of it is erased. reason: why, where nobody asked for it by hand."""
+
+    reason: str = ""
 
 
 class RunRestored(Event, frozen=True):
     """The run was taken out of the bin."""
+
+
+class RunErasing(Event, frozen=True):
+    """The erasing of a run in the bin began: from here on it has no content, takes nothing, and cannot be restored.
+
+    experiment_id, artifact_uri: what it had, for what is still to be done. reason: why.
+    """
+
+    experiment_id: str
+    artifact_uri: str = ""
+    reason: str = ""
+
+
+class RunErased(Event, frozen=True):
+    """The tombstone of a run: nothing is left of it but this, and when it was put in the bin and by whom.
+
+    files, file_bytes: artifacts that were deleted. records, record_bytes: records of the log whose data was taken out,
+    0 where the log cannot do that. points: rows of metric points.
+    """
+
+    files: Int64 = 0
+    file_bytes: Int64 = 0
+    records: Int64 = 0
+    record_bytes: Int64 = 0
+    points: Int64 = 0
+
+
+class RunRecordErased(Event, frozen=True):
+    """What is left of a record of a run that was erased: its place, writer and sequence."""
+
+
+class MetricsRecordErased(Event, frozen=True):
+    """What is left of a record of points of a run that was erased."""
 
 
 # --- registry: keyed by entity id, totally ordered ------------------------------------------------------------------
@@ -248,6 +283,21 @@ class LoggedModelDeleted(Event, frozen=True):
     """The logged model was put in the bin."""
 
 
+class LoggedModelErased(Event, frozen=True):
+    """The tombstone of a logged model. files, file_bytes: artifacts that were deleted."""
+
+    files: Int64 = 0
+    file_bytes: Int64 = 0
+
+
+class ExperimentErased(Event, frozen=True):
+    """The tombstone of an experiment: its name is free. What its id holds later begins anew."""
+
+
+class RegistryRecordErased(Event, frozen=True):
+    """What is left of a record of an experiment or logged model that was erased."""
+
+
 # --- dead letters -----------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +311,10 @@ class EventRejected(Event, frozen=True):
     record: str = ""
     attributes: dict[str, Any] = {}
     data: bytes = b""
+
+
+class LetterErased(Event, frozen=True):
+    """What is left of a dead letter about something that was erased."""
 
 
 METRICS_LOGGED = "headrace.metrics.logged"
@@ -284,6 +338,10 @@ TYPES: dict[str, type[Event]] = {
     "headrace.run.moved": RunMoved,
     "headrace.run.deleted": RunDeleted,
     "headrace.run.restored": RunRestored,
+    "headrace.run.erasing": RunErasing,
+    "headrace.run.erased": RunErased,
+    "headrace.run.record-erased": RunRecordErased,
+    "headrace.metrics.record-erased": MetricsRecordErased,
     "headrace.experiment.created": ExperimentCreated,
     "headrace.experiment.renamed": ExperimentRenamed,
     "headrace.experiment.tags-set": ExperimentTagsSet,
@@ -296,7 +354,11 @@ TYPES: dict[str, type[Event]] = {
     "headrace.logged-model.tags-set": LoggedModelTagsSet,
     "headrace.logged-model.tags-deleted": LoggedModelTagsDeleted,
     "headrace.logged-model.deleted": LoggedModelDeleted,
+    "headrace.logged-model.erased": LoggedModelErased,
+    "headrace.experiment.erased": ExperimentErased,
+    "headrace.registry.record-erased": RegistryRecordErased,
     "headrace.event.rejected": EventRejected,
+    "headrace.event.record-erased": LetterErased,
 }
 
 TYPE_OF: dict[type[Event], str] = {struct: name for name, struct in TYPES.items()}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.envelope import Envelope
+from headrace.ingest.erasing import Held, left_of
 from headrace.ingest.log import LogError, Offsets, Partition, Position, Record
 from headrace.ingest.partitioning import partition_of
 from headrace.ingest.polling import PollingFollower
@@ -62,6 +63,27 @@ class MemoryLog:
             if size >= bytes_max:
                 break
         return records
+
+    def held(self, partition: Partition, subjects: Collection[str], first: int, end: int) -> list[Held]:
+        """As ErasableLog.held."""
+        found = self._records[partition][first:end]
+        return [
+            Held(x.position.offset, x.envelope.subject, x.envelope.type, len(x.envelope.data))
+            for x in found
+            if x.envelope.subject in subjects
+        ]
+
+    def erase(self, partition: Partition, offsets: Sequence[int]) -> None:
+        """As ErasableLog.erase."""
+        with self._appended:
+            records = self._records[partition]
+            for offset in offsets:
+                records[offset] = records[offset]._replace(
+                    envelope=left_of(records[offset].position, records[offset].envelope)
+                )
+
+    def settle(self, timeout_s: float) -> None:
+        """As ErasableLog.settle: there are no files."""
 
     def partitions(self) -> list[Partition]:
         return list(self._records)

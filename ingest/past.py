@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headrace.ingest.envelope import Envelope
-from headrace.ingest.log import LogError, Position
+from headrace.ingest.log import LogError, Partition, Position
 from headrace.ingest.sqlite import SqliteLog
 
 PAST_FILE = "past.json"
@@ -23,6 +23,10 @@ class PastLog(SqliteLog):
     def append(self, envelopes: Sequence[Envelope]) -> list[Position]:
         """Raises ItIsPast."""
         raise ItIsPast("this data folder shows the past, which nobody can change; log to the live server")
+
+    def erase(self, partition: Partition, offsets: Sequence[int]) -> None:
+        """Raises ItIsPast."""
+        raise ItIsPast("this data folder shows the past, which nobody can change; remove the folder")
 
 
 def is_past(folder: Path) -> bool:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from headrace.ingest.appends import Appends
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.codec import Malformed, decode_envelope, encode_attributes, unreadable
 from headrace.ingest.envelope import Envelope
+from headrace.ingest.erasing import Held
 from headrace.ingest.log import LogError, LogUnavailable, Offsets, Partition, Position, Record
 from headrace.ingest.polling import PollingFollower
+from headrace.ingest.sqlite_erasing import SqliteEraser
 from headrace.ingest.topics import TOPICS, topic_of
 
 SCHEMA_VERSION = 1
@@ -38,6 +40,7 @@ class SqliteLog:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._tail_lock = threading.Lock()
+        self._eraser = SqliteEraser(path, self._connect)
         self._tail_version = -1
         self._tail_end: dict[Partition, int] = {}
         self._appends = Appends(_TAIL_INTERVAL_S)
@@ -62,6 +65,8 @@ class SqliteLog:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         connection.execute("PRAGMA journal_size_limit=67108864")
+        # What moves to another page as the file grows leaves no copy behind: what is erased is in one place.
+        connection.execute("PRAGMA secure_delete=ON")
         return connection
 
     def _create(self) -> None:
@@ -161,6 +166,19 @@ class SqliteLog:
                 raise LogUnavailable(f"cannot read the log {self._path}: {error}") from error
         return records
 
+    def held(self, partition: Partition, subjects: Collection[str], first: int, end: int) -> list[Held]:
+        """As ErasableLog.held."""
+        return self._eraser.held(partition, subjects, first, end)
+
+    def erase(self, partition: Partition, offsets: Sequence[int]) -> None:
+        """As ErasableLog.erase: in place, and SQLite overwrites what was there."""
+        with self._write_lock:
+            self._eraser.erase(partition, offsets)
+
+    def settle(self, timeout_s: float) -> None:
+        """As ErasableLog.settle: what was overwritten stands in the write-ahead log until that is emptied."""
+        self._eraser.settle(timeout_s)
+
     def partitions(self) -> list[Partition]:
         return [Partition(name, 0) for name in TOPICS]
 
@@ -192,6 +210,7 @@ class SqliteLog:
         with self._write_lock, self._read_lock, self._tail_lock:
             self._tail.close()
             self._reader.close()
+            self._eraser.close()
             self._writer.close()
 
     @staticmethod

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from headrace.ingest import codec
-from headrace.ingest.events import Event, EventRejected, RunHeartbeat
+from headrace.ingest.events import Event, EventRejected, RegistryRecordErased, RunHeartbeat, RunRecordErased
 from headrace.ingest.log import Partition, Position, Record
 from headrace.ingest.topics import REGISTRY, RUNS
 from headrace.processors import runs
@@ -17,7 +17,8 @@ from headrace.processors.registry import Registry
 from headrace.processors.runs import RunState
 from headrace.processors.states import RunStates
 
-_HEARTBEAT = codec.type_of(RunHeartbeat)
+_UNTOLD = frozenset(map(codec.type_of, (RunHeartbeat, RunRecordErased, RegistryRecordErased)))
+"""Types that history leaves out."""
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ class EntityFold:
                 state = self.states.cached(run_id)
                 assert state is not None
                 batch.runs[run_id] = state
-            kept = record.envelope.type != _HEARTBEAT or outcome.reason == runs.BACK
+            kept = record.envelope.type not in _UNTOLD or outcome.reason == runs.BACK
             if kept and self._dead_letters.is_new(record):
                 batch.events.append((record, outcome))
         return batch

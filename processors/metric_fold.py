@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 from headrace.ingest import codec, points
-from headrace.ingest.events import METRICS_LOGGED, EventRejected
+from headrace.ingest.events import METRICS_LOGGED, EventRejected, MetricsRecordErased
 from headrace.ingest.log import Partition, Record
 from headrace.processors import metrics
 from headrace.processors.checkpoint import Checkpoints
@@ -21,6 +21,7 @@ POINTS_MAX = 100_000
 """A batch ends with the record that reaches this many points, so that no batch is large and none waits long."""
 
 _REJECTED = codec.type_of(EventRejected)
+_ERASED = codec.type_of(MetricsRecordErased)
 
 
 @dataclass(slots=True)
@@ -97,6 +98,8 @@ class MetricFold:
             if not new:
                 return None, Outcome(DUPLICATE)
             writers[envelope.writer] = envelope.sequence
+        if envelope.type == _ERASED:
+            return None, Outcome(APPLIED, "", missed)
         if envelope.type == _REJECTED:
             return None, self._dead_letters.reject(record, "its attributes cannot be read")
         if envelope.type != METRICS_LOGGED or envelope.schema_version > codec.KNOWN_SCHEMA_VERSION:

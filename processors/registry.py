@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import NamedTuple
+
 import msgspec
 from headrace.ingest import events as e
 from headrace.ingest.log import Record
@@ -40,10 +43,21 @@ class LoggedModel(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
 
 
+class Erasure(NamedTuple):
+    """That an experiment or logged model was erased: the offset of its tombstone, and when and by whom, for people."""
+
+    offset: int
+    told: str
+
+
 class Registry:
-    """All experiments and logged models. One thread folds; any thread may read."""
+    """All experiments and logged models. One thread folds; any thread may read.
+
+    erased: by id; an experiment of an id that is there may have begun anew since.
+    """
 
     def __init__(self) -> None:
+        self.erased: dict[str, Erasure] = {}
         self.experiments: dict[str, Experiment] = {}
         self.by_name: dict[str, Experiment] = {}
         self.logged_models: dict[str, LoggedModel] = {}
@@ -59,15 +73,37 @@ class Registry:
             if not new:
                 return Outcome(DUPLICATE)
             self._writers[sender] = envelope.sequence
-        refusal = None if event is None else self._fold(envelope.subject, envelope.time_ms, event)
+        if isinstance(event, e.ExperimentErased | e.LoggedModelErased):
+            refusal = self._erase(record, event)
+        else:
+            refusal = None if event is None else self._fold(envelope.subject, envelope.time_ms, event)
         return Outcome(APPLIED, "", missed) if refusal is None else Outcome(REFUSED, refusal, missed)
 
     def deleted_ids(self) -> list[str]:
         """Ids of the experiments in the bin."""
         return [x.experiment_id for x in list(self.experiments.values()) if x.lifecycle == DELETED]
 
+    def _erase(self, record: Record, event: e.Event) -> str | None:
+        """Forget what is in the bin, or was taken out of the log before."""
+        envelope = record.envelope
+        of_experiment = isinstance(event, e.ExperimentErased)
+        held: Experiment | LoggedModel | None
+        held = (self.experiments if of_experiment else self.logged_models).get(envelope.subject)
+        if held is not None and held.lifecycle != DELETED:
+            return f"{envelope.subject} is not in the bin"
+        if isinstance(held, Experiment):
+            del self.experiments[held.experiment_id], self.by_name[held.name]
+        elif held is not None:
+            del self.logged_models[held.model_id]
+        when = datetime.fromtimestamp(envelope.time_ms / 1000, UTC).isoformat(" ", "seconds")
+        by = f" by {envelope.actor}" if envelope.actor else ""
+        self.erased[envelope.subject] = Erasure(record.position.offset, f"erased at {when}{by}")
+        return None
+
     def _fold(self, experiment_id: str, time_ms: int, event: e.Event) -> str | None:
         """Change the state, or say why the event is refused."""
+        if isinstance(event, e.RegistryRecordErased):
+            return None
         if isinstance(event, e.ExperimentCreated):
             return self._create(experiment_id, time_ms, event)
         if isinstance(event, _OF_LOGGED_MODELS):

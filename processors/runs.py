@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,9 +10,13 @@ from headrace.ingest import events as e
 from headrace.ingest.limits import DEFAULT_EXPERIMENT_ID
 from headrace.ingest.log import Record
 from headrace.processors.outcome import APPLIED, DUPLICATE, REFUSED, Outcome, sequence_outcome
+from msgspec import structs
 from msgspec.structs import replace
 
 ACTIVE, DELETED = "active", "deleted"
+ERASING, ERASED = "erasing", "erased"
+GONE = (ERASING, ERASED)
+"""Life cycles of runs that have no content any more, or lose the last of it now."""
 ENDED = ("FINISHED", "FAILED", "KILLED")
 RUN_NAME_TAG = "mlflow.runName"
 SILENCE = "no heartbeat"
@@ -81,6 +86,10 @@ def apply(state: RunState | None, record: Record, event: e.Event | None) -> tupl
 
 def _changes(run: RunState, record: Record, event: e.Event) -> dict[str, Any] | str:
     """What an event changes in a run, by field; or why it is refused. "reason" tells of parts that were refused."""
+    if isinstance(event, e.RunRecordErased):
+        return {}
+    if run.lifecycle in GONE or isinstance(event, (e.RunErasing, e.RunErased)):
+        return _erased(run, record, event)
     match event:
         case e.AttributesLogged():
             return _attributes(run, event)
@@ -175,6 +184,35 @@ def _attributes(run: RunState, event: e.AttributesLogged) -> dict[str, Any] | st
     if refused:
         changes["reason"] = " ".join(refused)
     return changes
+
+
+def _erased(run: RunState, record: Record, event: e.Event) -> dict[str, Any] | str:
+    """What erasing leaves of a run.
+
+    The same whether the records before are as they were or taken out: of those only what puts a run in the bin or out
+    of it is kept, and their writers and sequences.
+    """
+    when = datetime.fromtimestamp(record.envelope.time_ms / 1000, UTC).isoformat(" ", "seconds")
+    by = f" by {record.envelope.actor}" if record.envelope.actor else ""
+    if isinstance(event, e.RunErasing) and run.lifecycle in (DELETED, ERASING):
+        left = RunState(
+            run.run_id,
+            experiment_id="",
+            status="KILLED",
+            status_reason=f"being erased since {when}{by}",
+            lifecycle=ERASING,
+            deleted_time_ms=run.deleted_time_ms,
+            artifact_uri=event.artifact_uri,
+        )
+    elif isinstance(event, e.RunErased) and run.lifecycle == ERASING:
+        left = replace(run, status_reason=f"erased at {when}{by}", lifecycle=ERASED, artifact_uri="")
+    elif run.lifecycle in GONE:
+        return f"the run {run.run_id} was erased, and takes nothing more: {run.status_reason}"
+    else:
+        return f"the run {run.run_id} is not in the bin"
+    return {
+        name: value for name, value in structs.asdict(left).items() if name not in ("partition", "offset", "writers")
+    }
 
 
 def _merged_inputs(before: e.InputsLogged, event: e.InputsLogged) -> e.InputsLogged:

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from headrace.ingest.clock import ManualClock
 from headrace.ingest.codec import decode_event
 from headrace.ingest.envelope import ARROW, Envelope
+from headrace.ingest.erasing import ErasableLog, Held
 from headrace.ingest.events import EventRejected
 from headrace.ingest.log import Follower, Log, LogError, Partition, Position, Record
 from headrace.ingest.memory import MemoryLog
@@ -458,3 +460,79 @@ def test_a_full_disk_refuses_whole_batches_and_takes_them_again_once_there_is_sp
     kept = int(done.stdout.split()[-1])
     with contextlib.closing(SqliteLog(tmp_path / "log.db")) as log:
         assert ids(log) == [f"{batch}.{i}" for batch in range(kept) for i in range(4)]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def erasable_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ErasableLog]:
+    """Each log that can take the data out of records."""
+    made = make_log(request, tmp_path, partitions=1)
+    assert isinstance(made, ErasableLog)
+    yield made
+    made.close()
+
+
+def test_an_erased_record_keeps_its_place_time_subject_writer_and_sequence_and_nothing_else(
+    erasable_log: Any,
+) -> None:
+    erasable_log.append([event(0)])
+    sent = Envelope("secret-id", "headrace.run.ended", "sdk/secret", "r7", 3, b"secret", actor="secret", writer="w",
+                    sequence=4)  # fmt: skip
+    erasable_log.append([sent, event(2)])
+    before = erasable_log.read(RUNS, 0, *EVERYTHING)
+    assert erasable_log.held(RUNS, {"r7", "r2"}, 0, 2) == [Held(1, "r7", "headrace.run.ended", 6)]
+    erasable_log.erase(RUNS, [1])
+    after = erasable_log.read(RUNS, 0, *EVERYTHING)
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert (after[1].position, after[1].timestamp_ms) == (before[1].position, before[1].timestamp_ms)
+    left = after[1].envelope
+    assert (left.type, left.subject, left.time_ms) == ("headrace.run.record-erased", "r7", 3)
+    assert (left.writer, left.sequence) == ("w", 4)
+    assert "secret" not in repr(left)
+    erasable_log.erase(RUNS, [1])
+    assert erasable_log.read(RUNS, 0, *EVERYTHING) == after
+    assert erasable_log.append([event(3)]) == [Position("runs", 0, 3)]
+
+
+def test_no_byte_of_an_erased_record_is_left_in_any_file_of_the_log(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db")
+    secret = b"sEcReT-kq8x2v9z"
+    large = b"x" * 30_000 + secret + b"y" * 30_000
+    for round in range(100):
+        log.append([event(n, secret if n % 9 == 0 else large if n == 5 else b"{}") for n in range(10)])
+        if round == 50:
+            log.settle(5)
+    assert any(secret in file.read_bytes() for file in tmp_path.iterdir())
+    offsets = [x.offset for x in log.held(RUNS, {"r0", "r9", "r5"}, 0, 10_000)]
+    assert len(offsets) == 300
+    for first in range(0, 300, 50):
+        log.erase(RUNS, offsets[first : first + 50])
+    log.settle(5)
+    assert [file.name for file in tmp_path.iterdir() if secret in file.read_bytes()] == []
+    assert log.end()[RUNS] == 1000
+    log.close()
+
+
+def test_appends_and_reads_go_on_while_records_are_erased(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db")
+    log.append([event(n, b"x" * 5_000) for n in range(2_000)])
+    done = threading.Event()
+
+    def erase() -> None:
+        for first in range(0, 2_000, 100):
+            log.erase(RUNS, range(first, first + 100))
+        log.settle(10)
+        done.set()
+
+    thread = threading.Thread(target=erase)
+    thread.start()
+    count = 0
+    while not done.is_set():
+        log.append([event(5_000 + count)])
+        count += 1
+        log.read(RUNS, 0, 100, 2**30)
+    thread.join()
+    records = log.read(RUNS, 0, *EVERYTHING)
+    assert [record.position.offset for record in records] == list(range(2_000 + count))
+    assert {record.envelope.type for record in records[:2_000]} == {"headrace.run.record-erased"}
+    assert count > 3
+    log.close()

@@ -23,6 +23,13 @@ from headrace.processors.registry import Registry
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.json"))
+_BEFORE = {
+    "headrace.run.erasing": ["headrace.run.deleted"],
+    "headrace.run.erased": ["headrace.run.deleted", "headrace.run.erasing"],
+    "headrace.experiment.erased": ["headrace.experiment.deleted"],
+    "headrace.logged-model.erased": ["headrace.logged-model.deleted"],
+}
+"""What has to come before some events."""
 
 
 def envelope(file: Path) -> tuple[Envelope, Any]:
@@ -62,20 +69,25 @@ def test_every_field_of_today_is_in_a_file(kind: str) -> None:
 )
 def test_the_fold_of_runs_takes_every_event(file: Path) -> None:
     found, _ = envelope(file)
-    state, outcome = runs.apply(None, Record(Position(RUNS, 0, 0), 5, found), decode_event(found))
+    before = None
+    for kind in _BEFORE.get(found.type, ()):
+        earlier = msgspec.structs.replace(envelope(HERE / f"{kind}.v1.json")[0], writer="", sequence=0)
+        before, _ = runs.apply(before, Record(Position(RUNS, 0, 0), 5, earlier), decode_event(earlier))
+    state, outcome = runs.apply(before, Record(Position(RUNS, 0, 0), 5, found), decode_event(found))
     assert outcome.kind == APPLIED
     assert (state.run_id, state.offset, state.writers) == ("run-1", 0, {"host-1-42": 1})
 
 
 @pytest.mark.parametrize(
     "file",
-    [x for x in FILES if x.name.startswith(("headrace.experiment.", "headrace.logged-model."))],
+    [x for x in FILES if x.name.startswith(("headrace.experiment.", "headrace.logged-model.", "headrace.registry."))],
     ids=lambda file: file.stem,
 )
 def test_the_fold_of_the_registry_takes_every_event(file: Path) -> None:
     registry = Registry()
     created = [HERE / "headrace.experiment.created.v1.json", HERE / "headrace.logged-model.created.v1.json"]
-    for offset, each in enumerate([x for x in created if x != file] + [file]):
+    earlier = [HERE / f"{kind}.v1.json" for kind in _BEFORE.get(envelope(file)[0].type, ())]
+    for offset, each in enumerate([x for x in created if x != file] + earlier + [file]):
         found, _ = envelope(each)
         found = msgspec.structs.replace(found, writer="", sequence=0)
         outcome = registry.apply(Record(Position("registry", 0, offset), 5, found), decode_event(found))

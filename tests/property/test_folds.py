@@ -12,6 +12,7 @@ from headrace.ingest import codec
 from headrace.ingest import events as e
 from headrace.ingest import points as points_of_the_log
 from headrace.ingest.envelope import Envelope
+from headrace.ingest.erasing import left_of
 from headrace.ingest.log import Position, Record
 from headrace.processors import metrics, runs
 from headrace.processors.metrics import Summary, merged
@@ -42,6 +43,9 @@ RUN_EVENTS = st.one_of(
     st.just(e.RunDeleted()),
     st.builds(e.RunMoved, st.sampled_from(["0", "7"])),
     st.just(e.RunRestored()),
+    st.builds(e.RunErasing, WORD, WORD, WORD),
+    st.just(e.RunErased(1, 2, 3, 4, 5)),
+    st.just(e.RunRecordErased()),
 )
 REGISTRY_EVENTS = st.one_of(
     st.builds(e.ExperimentCreated, WORD, WORD, PAIRS, st.booleans()),
@@ -54,6 +58,9 @@ REGISTRY_EVENTS = st.one_of(
     st.builds(e.LoggedModelFinalized, st.just("LOGGED_MODEL_READY")),
     st.builds(e.LoggedModelParamsLogged, PAIRS),
     st.just(e.LoggedModelDeleted()),
+    st.just(e.ExperimentErased()),
+    st.just(e.LoggedModelErased()),
+    st.just(e.RegistryRecordErased()),
 )
 WRITERS = st.sampled_from(["", "w1", "w2"])
 
@@ -111,6 +118,27 @@ def test_a_state_that_was_handed_out_never_changes(sent: list[tuple[e.Event, str
         kept, before = state, msgspec.json.encode(state)
         state = fold(state, [record])
         assert msgspec.json.encode(kept) == before
+
+
+KEPT = (e.RunDeleted, e.RunRestored, e.RunErasing, e.RunErased)
+
+
+@given(st.lists(st.tuples(RUN_EVENTS, WRITERS), max_size=8), st.integers(0, 12))
+def test_an_erased_run_is_the_same_when_its_records_are_taken_out_of_the_log(
+    sent: list[tuple[e.Event, str]], taken: int
+) -> None:
+    log = records("runs", [*sent, (e.RunDeleted(), ""), (e.RunErasing("7", "a"), ""), (e.RunErased(1), "")])
+    emptied = [
+        record._replace(envelope=left_of(record.position, record.envelope))
+        if place < taken and not isinstance(codec.decode_event(record.envelope), KEPT)
+        else record
+        for place, record in enumerate(log)
+    ]
+    state = fold(None, log)
+    assert state is not None
+    assert state.lifecycle == runs.ERASED
+    assert (state.params, state.tags, state.name, state.experiment_id) == ({}, {}, "", "")
+    assert fold(None, emptied) == state
 
 
 @given(st.lists(st.tuples(REGISTRY_EVENTS, WRITERS), max_size=10))
