@@ -37,6 +37,7 @@ from headrace.api.feed import routes as feed_routes
 from headrace.api.feed.digest import Standing
 from headrace.api.feed.feed import Feed
 from headrace.api.forks import Forks
+from headrace.api.metric_columns import MetricColumns
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
 from headrace.api.mlflow.documents import Documents
 from headrace.api.origin import Told
@@ -117,6 +118,7 @@ def create_app(
             feed,
             Documents(),
             PointAggregates(views, forks.links),
+            MetricColumns(engine),
             Pages(clock),
             rebuilder,
         )

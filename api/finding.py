@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.api import memory_search, point_aggregates, search
+from headrace.api.memory_search import MetricColumn
 from headrace.api.point_aggregates import Token, What
 from headrace.api.point_summaries import Summaries
 from headrace.api.points import Cut, Points
@@ -20,6 +21,7 @@ from headrace.processors.runs import RunState
 from starlette.concurrency import run_in_threadpool
 
 _RUNS_A_QUERY = 5_000
+_OFFSET = Summary._fields.index("offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,17 @@ async def found(s: Services, query: RunQuery, cut: Cut | None = None) -> Found:
     """All that match, where every run is in memory; in any case where it is as of a moment."""
     if cut is not None:
         return await run_in_threadpool(_past, s, query, cut)
-    metrics = s.engine.metrics_in_memory
+    metrics: Mapping[str, Mapping[str, Summary]] = s.engine.metrics_in_memory
+    column: MetricColumn = s.metric_columns.column
     if forked := list(s.engine.forked()):
-        if not await run_in_threadpool(s.forks.current, forked):
-            await s.tracking.caught_up()
-        metrics = Overlaid(metrics, await run_in_threadpool(_with_inherited, s, forked))
+        joined = await run_in_threadpool(_with_inherited, s, forked)
+        metrics, column = Overlaid(metrics, joined), _overlaid(column, joined)
     runs = s.engine.runs_of(query.experiment_ids)
-    columns = await _columns_of(s, query, runs, metrics)
+    columns = await _columns_of(s, query, runs, column)
     deleted, now_ms, models = s.engine.registry.deleted_ids(), _now_ms(s, query), _models(s.engine.registry, query)
 
     def select() -> Found:
-        return _select(query, runs, metrics, deleted, now_ms, models, columns)
+        return _select(query, runs, metrics, deleted, now_ms, models, columns, column)
 
     # A regular expression may take long over long texts, and lets other requests be served meanwhile.
     slow = any(x.operator in ("=~", "!~") for x in comparisons(query.expression))
@@ -119,6 +121,7 @@ def _select(
     now_ms: int,
     models: Mapping[str, LoggedModel],
     columns: PointColumns,
+    metric_column: MetricColumn | None = None,
 ) -> Found:
     return memory_search.find(
         runs,
@@ -130,6 +133,7 @@ def _select(
         now_ms=now_ms,
         models=models,
         columns=columns,
+        metric_column=metric_column,
     )
 
 
@@ -152,15 +156,16 @@ def _metric_keys(query: RunQuery, asked: list[What]) -> list[str]:
     return list(keys | literal | {key: None for what in asked for key in point_aggregates.keys_of(what)})
 
 
-async def _columns_of(
-    s: Services, query: RunQuery, runs: list[RunState], metrics: Mapping[str, Mapping[str, Summary]]
-) -> PointColumns:
+async def _columns_of(s: Services, query: RunQuery, runs: list[RunState], column: MetricColumn) -> PointColumns:
     """The aggregates of points that the query names, for runs in memory; waits for the views if any has moved."""
     asked = point_aggregates.wanted(comparisons(query.expression), query.order)
     if not asked:
         return {}
     run_ids = [run.run_id for run in runs]
-    now: dict[What, dict[str, Token]] = {what: point_aggregates.tokens(what, metrics, run_ids) for what in asked}
+    now: dict[What, dict[str, Token]] = {}
+    for what in asked:
+        offsets = [column(key, _OFFSET) for key in point_aggregates.keys_of(what)]
+        now[what] = point_aggregates.tokens_of(offsets, run_ids)
     if any(s.aggregates.moved(what, tokens) for what, tokens in now.items()):
         await s.tracking.caught_up()
         return await run_in_threadpool(lambda: {what: s.aggregates.column(what, x) for what, x in now.items()})
@@ -177,6 +182,16 @@ def _stored_columns(s: Services, query: RunQuery) -> PointColumns:
 def _with_inherited(s: Services, run_ids: list[str]) -> Summaries:
     own = s.engine.summaries(run_ids)
     return s.forks.with_inherited({run_id: own.get(run_id, {}) for run_id in run_ids})
+
+
+def _overlaid(column: MetricColumn, over: Summaries) -> MetricColumn:
+    """Columns in which some runs have these summaries instead."""
+
+    def overlaid(key: str, field: int) -> Mapping[str, float]:
+        values: dict[str, Any] = {run_id: of_run[key][field] for run_id, of_run in over.items() if key in of_run}
+        return {**column(key, field), **values}
+
+    return overlaid
 
 
 class Overlaid(dict[str, Mapping[str, Summary]]):

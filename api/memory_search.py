@@ -7,9 +7,9 @@ client's stands in the source: keys and values are bound by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sys import intern
-from typing import Any
+from typing import Any, TypeAlias
 
 from headrace.api.quantities import matching, number_of
 from headrace.api.ranking import Column, Found
@@ -35,6 +35,8 @@ _ATTRIBUTES = {
 }
 _NUMERIC = ("start_time", "end_time", "duration")
 _OPERATORS = {"=": "==", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "IN": "in", "NOT IN": "not in"}
+MetricColumn: TypeAlias = Callable[[str, int], Mapping[str, float]]
+"""Gives one field of the summaries of a metric, by run: of its key, and the field's place."""
 _FIELDS = {name: Summary._fields.index(column) for name, column in SUMMARY_COLUMNS.items()}
 
 
@@ -49,11 +51,12 @@ def find(
     now_ms: int = 0,
     models: Mapping[str, LoggedModel] | None = None,
     columns: PointColumns | None = None,
+    metric_column: MetricColumn | None = None,
 ) -> Found:
-    """The runs that match. metrics: by run and key. models: logged models by id. Others: as `search.runs_query` has
-    them."""
+    """The runs that match. metrics: by run and key; metric_column: the same, a column at a time, and then it is what is
+    looked at. models: logged models by id. Others: as `search.runs_query` has them."""
     runs = list(runs)
-    source = _Source(runs, models or {}, columns or {}, now_ms)
+    source = _Source(runs, models or {}, columns or {}, metric_column, now_ms)
     conditions = []
     if view != "ALL":
         conditions.append(_BINNED if view == "DELETED_ONLY" else f"not {_BINNED}")
@@ -74,11 +77,17 @@ class _Source:
     """Writes Python about a run r, and keeps the values that it names."""
 
     def __init__(
-        self, runs: list[RunState], models: Mapping[str, LoggedModel], columns: PointColumns, now_ms: int
+        self,
+        runs: list[RunState],
+        models: Mapping[str, LoggedModel],
+        columns: PointColumns,
+        metric_column: MetricColumn | None,
+        now_ms: int,
     ) -> None:
         self._runs = runs
         self._models = models
         self._columns = columns
+        self._metric_column = metric_column
         self._names: dict[str, Any] = {"now": now_ms}
 
     def compiled(self, condition: str, keys: list[str]) -> Any:
@@ -122,6 +131,8 @@ class _Source:
         if aggregate is not None and aggregate.of_points:
             column = self.bind(self._columns.get((key, aggregate), {}))
             return f"({name} := {column}.get(r.run_id)) is not None", name
+        if self._metric_column is not None:
+            return self.column_of_metric(self._metric_column, key, aggregate)
         held = f"metrics.get(r.run_id, none).get({self.bind(intern(key))})"
         if aggregate is None:
             return f"({name} := {held}) is not None", f"{name}[0]"
@@ -132,6 +143,16 @@ class _Source:
         literally = f"metrics.get(r.run_id, none).get({self.bind(intern(aggregate.literal))})"
         value = f"float({base}[{field}]) if ({base} := {held}) is not None else None"
         value = f"{literal}[0] if ({literal} := {literally}) is not None else {value}"
+        return f"({name} := ({value})) is not None", name
+
+    def column_of_metric(self, column: MetricColumn, key: str, aggregate: Aggregate | None) -> tuple[str, str]:
+        """As metric, from columns."""
+        name = self.bind(None)
+        values = self.bind(column(key, 0 if aggregate is None else _FIELDS[aggregate.name]))
+        if aggregate is None or not aggregate.literal:
+            return f"({name} := {values}.get(r.run_id)) is not None", name
+        literal = self.bind(column(aggregate.literal, 0))
+        value = f"{name} if ({name} := {literal}.get(r.run_id)) is not None else {values}.get(r.run_id)"
         return f"({name} := ({value})) is not None", name
 
     def text(self, entity: str, key: str) -> tuple[str, str]:

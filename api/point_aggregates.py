@@ -13,7 +13,7 @@ from headrace.processors.views import Views
 
 What: TypeAlias = tuple[str, Aggregate]
 """The key of a metric, and what is asked of its points."""
-Token: TypeAlias = tuple[int, ...]
+Token: TypeAlias = tuple[float, ...]
 """The offsets of the summaries of the metrics that take part: once they have moved, so may have the aggregate."""
 
 COLUMNS_MAX: Final = 100
@@ -61,12 +61,21 @@ def read(views: Views, what: What, points: Points) -> dict[str, float]:
 def tokens(what: What, metrics: Mapping[str, Mapping[str, Summary]], run_ids: Iterable[str]) -> dict[str, Token]:
     """How far the metrics that take part have come, for the runs that have them all. metrics: by run and key."""
     keys = keys_of(what)
-    found = {}
+    found: dict[str, Token] = {}
     for run_id in run_ids:
         summaries = metrics.get(run_id)
         if summaries is not None and all(key in summaries for key in keys):
             found[run_id] = tuple(summaries[key].offset for key in keys)
     return found
+
+
+def tokens_of(offsets: Sequence[Mapping[str, float]], run_ids: Iterable[str]) -> dict[str, Token]:
+    """The same from columns: the offsets of the summaries by run, of each metric that takes part."""
+    first, *others = offsets
+    if not others:
+        return {x: (first[x],) for x in run_ids if x in first}
+    [second] = others
+    return {x: (first[x], second[x]) for x in run_ids if x in first and x in second}
 
 
 def stored_tokens(views: Views, what: What, experiment_ids: Sequence[str]) -> dict[str, Token]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headrace.api.ends import Ends
     from headrace.api.feed.feed import Feed
     from headrace.api.forks import Forks
+    from headrace.api.metric_columns import MetricColumns
     from headrace.api.mlflow.documents import Documents
     from headrace.api.pages import Pages
     from headrace.api.point_aggregates import PointAggregates
@@ -44,6 +45,7 @@ class Services:
     feed: Feed
     documents: Documents
     aggregates: PointAggregates
+    metric_columns: MetricColumns
     pages: Pages
     rebuilding: Rebuilding | None
 

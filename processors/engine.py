@@ -16,6 +16,7 @@ from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Follower, Log, Partition, Record
 from headrace.ingest.topics import FOLDED, METRICS, REGISTRY
 from headrace.processors import checkpoint
+from headrace.processors.changes import Changes
 from headrace.processors.dead_letters import DeadLetters
 from headrace.processors.entities import Entities
 from headrace.processors.entity_fold import EntityBatch, EntityFold
@@ -172,6 +173,10 @@ class Engine(Entities):
     @property
     def metrics_in_memory(self) -> Mapping[str, Mapping[str, Summary]]:
         return self._metrics.states.in_memory
+
+    @property
+    def metric_changes(self) -> Changes:
+        return self._metrics.states.changes
 
     def summaries(self, run_ids: Sequence[str]) -> dict[str, dict[str, Summary]]:
         return self._metrics.states.get(run_ids)

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 from headrace.ingest.log import Follower, Log, Partition, Position, Record
 from headrace.ingest.topics import REGISTRY, RUNS
+from headrace.processors.changes import Changes
 from headrace.processors.counters import Counters
 from headrace.processors.entity_fold import EntityBatch, EntityFold
 from headrace.processors.follow import Following
@@ -68,6 +69,11 @@ class Entities(ABC):
     @abstractmethod
     def metrics_in_memory(self) -> Mapping[str, Mapping[str, Summary]]:
         """Metrics in memory by run and key, as they change: for single look-ups, not to go through."""
+
+    @property
+    @abstractmethod
+    def metric_changes(self) -> Changes:
+        """Which runs' metrics in memory have changed; another object once all of them have been loaded anew."""
 
     @abstractmethod
     def summaries(self, run_ids: Sequence[str]) -> dict[str, dict[str, Summary]]:

@@ -71,6 +71,7 @@ class MetricFold:
         changed = {}
         for run_id, key, summary in metrics.summaries(rows):
             changed[run_id, key] = self.states.merge(run_id, key, summary)
+        self.states.changes.add(dict.fromkeys(run_id for run_id, _ in changed))
         return changed
 
     def recover(self, views: Views, partition: Partition, at: Checkpoints) -> dict[tuple[str, str], Summary]:

@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 from headrace.ingest.log import Log, LogError, Partition, Record
 from headrace.ingest.topics import FOLDED, METRICS, RUNS
 from headrace.processors import checkpoint
+from headrace.processors.changes import Changes
 from headrace.processors.dead_letters import Silent
 from headrace.processors.engine import beating
 from headrace.processors.entities import Entities
@@ -64,6 +65,7 @@ class Replica(Entities):
         start = dict.fromkeys(partitions, 0) | {p: offset for p, offset in at.items() if p in partitions}
         self._group_log = log
         self._views = views
+        self._no_changes = Changes()
         self._fault: str | None = None
         self._wanted = threading.Event()
         at_group = {p: offset for p, offset in self._positions().items() if p in partitions}
@@ -98,6 +100,10 @@ class Replica(Entities):
     @property
     def metrics_in_memory(self) -> Mapping[str, Mapping[str, Summary]]:
         return {}
+
+    @property
+    def metric_changes(self) -> Changes:
+        return self._no_changes
 
     def summaries(self, run_ids: Sequence[str]) -> dict[str, dict[str, Summary]]:
         return stored_summaries(self._views, run_ids)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sys import intern
 from typing import TypeVar
 
+from headrace.processors.changes import Changes
 from headrace.processors.metrics import Summary, merged
 from headrace.processors.run_rows import COLUMNS, run_of
 from headrace.processors.runs import RunState
@@ -141,6 +142,7 @@ class MetricStates:
     def __init__(self, views: Views, partition: int | None = None) -> None:
         """partition: for the runs of one partition only, which are not loaded before they are touched."""
         self._views = views
+        self.changes = Changes()
         self._cached: OrderedDict[str, dict[str, Summary]] = OrderedDict()
         self._writers: dict[str, dict[str, int]] = {}
         self._max = SUMMARIES_MAX if partition is None else SUMMARIES_OF_PARTITION_MAX

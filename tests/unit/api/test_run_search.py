@@ -104,6 +104,21 @@ def test_an_aggregate_of_points_follows_what_is_logged(searched: Server) -> None
     searched.post("runs/delete", run_id=run_id)
 
 
+def test_a_search_follows_what_is_logged(searched: Server) -> None:
+    text = "metrics.speed > 0 AND metrics.speed.points > 0"
+    assert search(searched, text) == ""
+    runs = [new_run(searched, name) for name in "xyz"]
+    for n, run_id in enumerate(runs):
+        searched.post("runs/log-metric", run_id=run_id, key="speed", value=n, timestamp=1, step=1)
+        assert search(searched, text, "metrics.speed DESC") == "xyz"[n:0:-1]
+    searched.post("runs/log-metric", run_id=runs[1], key="speed", value=9, timestamp=2, step=2)
+    searched.post("runs/log-metric", run_id=runs[2], key="other", value=9, timestamp=2, step=2)
+    assert search(searched, text, "metrics.speed DESC") == "yz"
+    assert search(searched, "metrics.speed.points = 2") == "y"
+    for run_id in runs:
+        searched.post("runs/delete", run_id=run_id)
+
+
 def test_a_fault_tells_its_place_and_what_was_expected_in_fields_of_their_own(searched: Server) -> None:
     body = {"experiment_ids": ["0"], "filter": "metrics.loss > 'a'"}
     answer = searched.call("POST", "/api/2.0/mlflow/runs/search", json=body)
