@@ -205,6 +205,10 @@ class Reader:
         finally:
             part.unlink(missing_ok=True)
 
+    def table(self, path: str, body: dict[str, Any]) -> pa.Table:
+        """A JSON request that is answered with a table. Raises ReadFailed."""
+        return arrow_table(self._response("POST", path, json=body).content)
+
     def ready(self) -> None:
         """Ask whether the server answers. Raises ReadFailed."""
         self._response("GET", "/health")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from headrace.sdk.cli import compare
 from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
 from headrace.sdk.cli.events import events
@@ -54,6 +55,8 @@ COMMANDS = (
 )
 for command in COMMANDS:
     main.add_command(command)
+for command in compare.COMMANDS:
+    runs.add_command(command)
 
 
 if __name__ == "__main__":

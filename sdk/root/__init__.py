@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.sdk import data
+from headrace.sdk.compare import compare, correlations
 from headrace.sdk.data import log_input, log_inputs
 from headrace.sdk.feed import Event, events
 from headrace.sdk.files import (
@@ -56,6 +57,7 @@ from headrace.sdk.reader import (
     search_runs,
 )
 from headrace.sdk.run import ActiveRun, Experiment, Run, RunActive, RunData, RunInfo
+from headrace.sdk.series import series
 from headrace.sdk.settings import BadSetting, Settings
 from headrace.sdk.sql import sql
 from headrace.sdk.sync import SyncReport, sync
@@ -75,6 +77,8 @@ __all__ = [
     "SyncReport",
     "__version__",
     "active_run",
+    "compare",
+    "correlations",
     "create_experiment",
     "data",
     "delete_run",
@@ -112,6 +116,7 @@ __all__ = [
     "restore_run",
     "search_experiments",
     "search_runs",
+    "series",
     "set_experiment",
     "set_experiment_tag",
     "set_experiment_tags",
