@@ -91,7 +91,8 @@ class EventStream(Response):
         )
         try:
             async with asyncio.timeout(self._farewell_s):
-                await send({"type": "http.response.body", "body": b"event: ended\ndata: %b\n\n" % said})
+                farewell = b"event: ended\ndata: %b\n\n" % said
+                await send({"type": "http.response.body", "body": farewell, "more_body": False})
         except TimeoutError:
             return False
         return True
