@@ -34,8 +34,8 @@ from headrace.api.direct import Direct
 from headrace.api.ends import Ends
 from headrace.api.errors import HANDLERS
 from headrace.api.feed import routes as feed_routes
-from headrace.api.feed.digest import Standing
 from headrace.api.feed.feed import Feed
+from headrace.api.feed.standing import Standing
 from headrace.api.forks import Forks
 from headrace.api.metric_columns import MetricColumns
 from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from headrace.api.feed import feed as feeds
-from headrace.api.feed.digest import Digest, Standing
+from headrace.api.feed.digest import RECORDS_MAX, Digest
 from headrace.api.feed.entry import Entry
+from headrace.api.feed.standing import Standing
 from headrace.ingest.log import Position, Record
 from headrace.ingest.memory import MemoryLog
 
@@ -85,11 +85,11 @@ def test_more_changes_than_can_be_named_are_told_as_all() -> None:
 def test_a_page_that_comes_back_after_very_long_is_told_that_all_may_have_changed() -> None:
     async def test() -> None:
         log = MemoryLog()
-        log.append([event("run.created", f"r{n}") for n in range(feeds.DIGEST_RECORDS_MAX + 1)])
+        log.append([event("run.created", f"r{n}") for n in range(RECORDS_MAX + 1)])
         async with feeding(log) as feed:
             [message] = await take(feed.digests(await opened(feed, "begin")), 1)
             assert message.data == {"all": True}
-            assert message.id == f"registry/0/0,runs/0/{feeds.DIGEST_RECORDS_MAX + 1},metrics/0/0"
+            assert message.id == f"registry/0/0,runs/0/{RECORDS_MAX + 1},metrics/0/0"
 
     run(test())
 
@@ -115,7 +115,9 @@ def test_pages_hear_how_far_the_views_are_behind_and_why_and_only_when_it_change
             asked.append(1)
             return answers[min(len(asked), len(answers)) - 1]
 
-        async with feeding(MemoryLog(), standing=standing, digest_interval_s=0.01, standing_interval_s=0.02) as feed:
+        async with feeding(
+            MemoryLog(), ask_standing=standing, digest_interval_s=0.01, standing_interval_s=0.02
+        ) as feed:
             stream = feed.events(await opened(feed))
             await asyncio.sleep(0.1)
             assert asked == [], "nobody wants to know"
