@@ -195,6 +195,21 @@ def test_series_as_of_a_moment_hold_what_was_logged_before_it(server: Server) ->
     assert pa.ipc.open_stream(history.content).read_all().num_rows == 2
 
 
+def test_a_forked_run_has_the_points_it_inherits(server: Server, runs: list[str]) -> None:
+    forked = server.call("POST", "/api/headrace/v1/runs/fork", json={"run_id": runs[0], "step": 4}).json()["run"]
+    run_id = forked["info"]["run_id"]
+    server.post("runs/log-metric", run_id=run_id, key="loss", value=-1.0, timestamp=10_000, step=5)
+    for held in ({}, {"raw": True}):
+        [found] = ask(server, run_ids=[run_id], keys=["loss"], **held)["series"]
+        assert (found["x"], found.get("last") or found["value"]) == (
+            [0, 1, 2, 3, 4, 5],
+            [0.0, 1.0, 2.0, 3.0, 4.0, -1.0],
+        )
+    [group] = ask(server, run_ids=[runs[0], run_id], keys=["loss"], group_by=[])["groups"]
+    assert group["value"][4:7] == [4.0, 2.0, 6.0]
+    assert group["runs"][4:7] == [2, 2, 1]
+
+
 NAMES = st.sampled_from(["loss", "acc", "", "a\0b", "' OR 1=1", "{x:String}", "params.lr", "tags.", "status", "ü" * 50])
 BODIES = st.fixed_dictionaries(
     {},
