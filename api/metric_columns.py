@@ -64,9 +64,14 @@ class MetricColumns:
             of_runs = list(metrics.items())
             values = {run_id: one[field] for run_id, of in of_runs if (one := of.get(key)) is not None}
             return _Column(values, known)
-        values = {}
+        if not run_ids:
+            return _Column(held.values, known)
+        values = dict(held.values)
         for run_id in run_ids:
             one = metrics.get(run_id, {}).get(key)
             if one is not None:
                 values[run_id] = one[field]
-        return _Column({**held.values, **values} if values else held.values, known)
+            else:
+                # It never had the metric, or was erased.
+                values.pop(run_id, None)
+        return _Column(values, known)

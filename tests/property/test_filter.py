@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 import clickhouse_connect
 import pytest
+from headrace.api import point_aggregates
 from headrace.api.filter import (
     Aggregate,
     And,
@@ -31,6 +32,7 @@ from headrace.api.filter import (
 from headrace.api.memory_search import find
 from headrace.api.search import View, decode_page_token, runs_query
 from headrace.api.syntax import AggregateName, Best, PointColumns
+from headrace.api.syntax import comparisons as tree_comparisons
 from headrace.ingest.events import Dataset, DatasetInput, InputsLogged, ModelInput, ModelOutput, OutputsLogged
 from headrace.processors.metrics import Summary
 from headrace.processors.registry import LoggedModel
@@ -445,23 +447,30 @@ def expected(expression: Expression | None, order: list[Order]) -> list[str]:
     return [x["run_id"] for x in found]
 
 
-ORDERS = st.lists(
-    st.one_of(
-        st.builds(Order, st.sampled_from(["metric", "param", "tag"]), st.sampled_from(KEYS), st.booleans()),
-        st.builds(
-            Order,
-            st.just("attribute"),
-            st.sampled_from([*STRINGS, "start_time", "end_time", "duration"]),
-            st.booleans(),
-        ),
-        st.builds(Order, st.just("dataset"), st.sampled_from(DATASET_KEYS), st.booleans()),
-        st.builds(Order, st.just("model"), st.sampled_from(MODEL_KEYS), st.booleans()),
-        st.builds(Order, st.just("metric"), st.sampled_from(KEYS), st.booleans(), st.sampled_from(AGGREGATES)),
-        st.builds(Order, st.just("metric"), st.just("k"), st.booleans(), st.sampled_from(LITERALS)),
+ORDER = st.one_of(
+    st.builds(Order, st.sampled_from(["metric", "param", "tag"]), st.sampled_from(KEYS), st.booleans()),
+    st.builds(
+        Order,
+        st.just("attribute"),
+        st.sampled_from([*STRINGS, "start_time", "end_time", "duration"]),
+        st.booleans(),
     ),
-    max_size=3,
-    unique_by=lambda x: (x.entity, x.key, x.aggregate),
+    st.builds(Order, st.just("dataset"), st.sampled_from(DATASET_KEYS), st.booleans()),
+    st.builds(Order, st.just("model"), st.sampled_from(MODEL_KEYS), st.booleans()),
+    st.builds(Order, st.just("metric"), st.sampled_from(KEYS), st.booleans(), st.sampled_from(AGGREGATES)),
+    st.builds(Order, st.just("metric"), st.just("k"), st.booleans(), st.sampled_from(LITERALS)),
 )
+ORDERS = st.lists(ORDER, max_size=3, unique_by=lambda x: (x.entity, x.key, x.aggregate))
+
+
+def written(order: Order) -> str:
+    """An order as text."""
+    return f"{named(order)} {'ASC' if order.ascending else 'DESC'}"
+
+
+@given(ORDERS)
+def test_an_ordering_that_is_written_is_read_back(order: list[Order]) -> None:
+    assert parse_order_by(list(map(written, order)), "runs") == order
 
 
 @pytest.fixture(scope="module")
@@ -593,4 +602,49 @@ def test_memory_shows_the_same_view_as_the_sql(client: Any, view: View) -> None:
     )
     rows = client.query(query.sql, parameters=query.parameters).result_rows
     found = find(STATES, METRICS, deleted_experiment_ids=DELETED, view=view, expression=None, order=[])
+    assert [x.run_id for x in found.page(0, 100)] == [row[0] for row in rows]
+
+
+NEARLY_RIGHT = st.tuples(
+    EXPRESSIONS.filter(unambiguous).map(rendered), st.integers(0, 10_000), st.integers(0, 3), st.one_of(FRAGMENTS)
+)
+
+
+@given(NEARLY_RIGHT, st.lists(ORDER.map(written), max_size=2))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_text_parses_is_answered_alike_in_memory_and_in_the_sql(
+    client: Any, changed: tuple[str, int, int, str], clauses: list[str]
+) -> None:
+    text, place, length, fragment = changed
+    at = place % (len(text) + 1)
+    try:
+        expression = parse(text[:at] + fragment + text[at + length :], "runs")
+        order = parse_order_by(clauses, "runs")
+    except FilterError:
+        expression, order = parse(text, "runs"), []
+    columns = {what: COLUMNS.get(what, {}) for what in point_aggregates.wanted(tree_comparisons(expression), order)}
+    query = runs_query(
+        experiment_ids=["a", "b", "ab"],
+        deleted_experiment_ids=DELETED,
+        view="ALL",
+        expression=expression,
+        order=order,
+        limit=100,
+        offset=0,
+        now_ms=NOW_MS,
+        models=MODELS,
+        columns=columns,
+    )
+    rows = client.query(query.sql, parameters=query.parameters).result_rows
+    found = find(
+        STATES,
+        METRICS,
+        deleted_experiment_ids=DELETED,
+        view="ALL",
+        expression=expression,
+        order=order,
+        now_ms=NOW_MS,
+        models=MODELS,
+        columns=columns,
+    )
     assert [x.run_id for x in found.page(0, 100)] == [row[0] for row in rows]
