@@ -26,6 +26,9 @@ def fault(error: ViewsUnavailable, limits: Limits) -> Exception:
     told = limits.told(error.code)
     if told is not None:
         return Refusal(told)
+    unknown = re.search(r"Unknown table expression identifier '([^'.]+)'", str(error))
+    if unknown is not None:
+        return Refusal(f"there is no view or WITH name {unknown.group(1)!r} where it is named")
     if error.code is None or error.code in _OF_THE_ENGINE:
         return error
     return Refusal(_cleaned(str(error)))
