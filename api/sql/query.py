@@ -11,6 +11,7 @@ from headrace.api.sql.documented import VIEWS, Sources, with_clause
 from headrace.api.sql.faults import fault, syntax_fault
 from headrace.api.sql.limits import Limits
 from headrace.api.sql.refusal import Refusal
+from headrace.api.sql.types import projection
 from headrace.processors.views import Views, ViewsUnavailable
 
 _EXPLAIN = "EXPLAIN QUERY TREE run_passes = 0\n"
@@ -36,17 +37,25 @@ def compiled(views: Views, sources: Sources, text: str, limits: Limits, tag: str
     root = tree.parse(_explained(views, read.sql, limits))
     named = gate.views_named(root, VIEWS, _physical(views))
     ctes, parameters = with_clause(named, sources, views.database)
-    return Query(f"{ctes}{_BEFORE}{read.sql}{_AFTER}\n{limits.settings(tag)}", parameters)
+    settings = limits.settings(tag)
+    described = Query(f"DESCRIBE TABLE (\n{ctes}{_BEFORE}{read.sql}{_AFTER}\n)\n{settings}", parameters)
+    columns = [(str(name), str(kind)) for name, kind, *_ in zip(*_ran(views, described, limits).columns, strict=True)]
+    selected = f"SELECT {projection(columns)} FROM (\n{read.sql}{_AFTER}"
+    return Query(f"{ctes}{selected}\n{settings}", parameters)
 
 
 def answer(views: Views, query: Query, limits: Limits) -> pa.Table:
     """The rows of a statement. Raises Refusal, also over the limits; ViewsUnavailable."""
-    try:
-        table = views.arrow(query.sql, query.parameters)
-    except ViewsUnavailable as error:
-        raise fault(error, limits) from None
+    table = _ran(views, query, limits)
     _check_texts(table)
     return table
+
+
+def _ran(views: Views, query: Query, limits: Limits) -> pa.Table:
+    try:
+        return views.arrow(query.sql, query.parameters)
+    except ViewsUnavailable as error:
+        raise fault(error, limits) from None
 
 
 def _explained(views: Views, sql: str, limits: Limits) -> list[str]:

@@ -156,6 +156,23 @@ def test_json_says_what_json_can(filled: Server) -> None:
     ]
 
 
+def test_times_words_and_addresses_are_told_as_what_they_are(filled: Server) -> None:
+    query = """SELECT toDateTime('2024-02-01 10:00:00', 'UTC') AS t, [toDateTime('2024-02-01 10:00:00', 'UTC')] AS ts,
+        CAST('b' AS Enum('a' = 1, 'b, DateTime' = 2, 'b' = 3)) AS word, toIPv4('1.2.3.4') AS v4, toIPv6('::1') AS v6,
+        toInt128(-5) AS big, toFixedString('ab', 2) AS fixed, map('a', toIPv4('1.2.3.4')) AS m, 1::Dynamic AS any,
+        CAST('{"a": 1}' AS JSON) AS j, CAST((1, now()) AS Tuple(`DateTime` UInt8, b DateTime)).1 AS one,
+        toTime64('12:00:00.5', 3) AS day, toBFloat16(1.5) AS small, CAST(NULL AS Nullable(DateTime)) AS never,
+        CAST('x' AS Variant(String, UInt8)) AS either, toDateTime('2024-02-01 12:00:00', 'Europe/Berlin') AS berlin"""
+    [row] = rows(filled, query)
+    assert row == [
+        *("2024-02-01T10:00:00.000Z", ["2024-02-01T10:00:00.000Z"], "b", "1.2.3.4", "::1", "-5", "ab"),
+        *({"a": "1.2.3.4"}, "1", '{"a":1}', 1, "12:00:00.500", 1.5, None, "x", "2024-02-01T12:00:00.000+01:00"),
+    ]
+    table = pa.ipc.open_stream(ask(filled, "SELECT toStartOfHour(time) AS h FROM metrics", format="arrow").content)
+    assert table.schema.field("h").type == pa.timestamp("s", "UTC")
+    assert rows(filled, "SELECT now() AS `a.b`, now() AS `c d`, now() FROM runs LIMIT 0") == []
+
+
 @pytest.mark.parametrize(
     "value",
     [
