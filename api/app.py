@@ -17,6 +17,7 @@ from headrace.api import (
     errors,
     export,
     gateway,
+    gc,
     health,
     life_cycle,
     metric_history,
@@ -32,6 +33,7 @@ from headrace.api.as_of import AsOf
 from headrace.api.body import BodyLimit
 from headrace.api.direct import Direct
 from headrace.api.ends import Ends
+from headrace.api.erasing import Eraser
 from headrace.api.errors import HANDLERS
 from headrace.api.feed import routes as feed_routes
 from headrace.api.feed.feed import Feed
@@ -58,6 +60,7 @@ from headrace.ingest.past import PastLog
 from headrace.ingest.topics import REGISTRY
 from headrace.processors.engine import Engine
 from headrace.processors.entities import Entities
+from headrace.processors.erasing import Sweeper
 from headrace.processors.rebuilding import ByEngine, Rebuilding
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
@@ -65,7 +68,7 @@ from starlette.concurrency import run_in_threadpool
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
-    *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations)),
+    *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
     *(module.router for module in (health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
@@ -121,6 +124,7 @@ def create_app(
             MetricColumns(engine),
             Pages(clock),
             rebuilder,
+            Eraser(Sweeper(log, views), views, engine, tracking, past, store, clock),
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
         app.state.sql = Running()

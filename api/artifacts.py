@@ -84,8 +84,16 @@ def content_length(request: Request) -> int | None:
     return int(said) if re.fullmatch("[0-9]{1,18}", said) else None
 
 
+def refuse_erased(s: Services, path: str) -> None:
+    """Raises INVALID_PARAMETER_VALUE where a path of the store is of a run that was erased."""
+    parts = path.split("/", 3)
+    if len(parts) > 2 and parts[2] == "artifacts" and parts[1] in s.engine.gone():
+        raise invalid(f"The run {parts[1]} was erased, and takes nothing more")
+
+
 async def _proxy_put(request: Request, path: str) -> Response:
     s = services(request)
+    refuse_erased(s, path)
     await log_stored(s, path, await s.artifacts.write(path, request.stream(), size=content_length(request)))
     return Response(b"{}", media_type="application/json")
 

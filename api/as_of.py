@@ -26,7 +26,7 @@ from headrace.processors.entities import Entities
 from headrace.processors.metrics import Summary
 from headrace.processors.registry import DELETED, Registry
 from headrace.processors.run_rows import COLUMNS, run_of
-from headrace.processors.runs import RunState
+from headrace.processors.runs import GONE, RunState
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
@@ -114,6 +114,11 @@ class AsOf:
         await self._tracking.folded(REGISTRY)
         return self._engine.registry
 
+    def forget(self) -> None:
+        """Remember nothing of any moment any more: something was erased."""
+        with self._lock:
+            self._moments.clear()
+
     # --- each blocks on I/O -------------------------------------------------------------------------------------------
 
     def registry_at(self, cut: Cut) -> Registry:
@@ -129,7 +134,8 @@ class AsOf:
         """The runs that had begun, as they were. Raises ViewsUnavailable."""
         current = {x: state for x in run_ids if (state := self._engine.cached_run(x)) is not None}
         current |= self._engine.runs([x for x in run_ids if x not in current])
-        return self._past_of(cut, current)
+        # Of an erased run nothing is left, of any moment.
+        return self._past_of(cut, {x: state for x, state in current.items() if state.lifecycle not in GONE})
 
     def runs(self, cut: Cut, run_ids: Sequence[str]) -> list[tuple[RunState, dict[str, Summary]]]:
         """Runs and their metrics by key, in the order given. Raises ViewsUnavailable, LogUnavailable."""
@@ -158,6 +164,7 @@ class AsOf:
         elsewhere = [x for x in self._engine.moved() if x not in current]
         if elsewhere:
             current |= self._engine.runs(elsewhere)
+        current = {x: state for x, state in current.items() if state.lifecycle not in GONE}
         return [state for state in self._past_of(cut, current).values() if state.experiment_id in wanted]
 
     def summaries(self, cut: Cut, run_ids: Sequence[str], keys: Sequence[str] = ()) -> Summaries:

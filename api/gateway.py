@@ -30,18 +30,25 @@ async def append(request: Request) -> Response:
     """Append a body of whole frames (`headrace.ingest.codec`) to the log, in order, all or nothing.
 
     200 means they are on disk. A frame that is no event goes to the dead letters, with the reason, and is listed in
-    `rejected`; the others count as accepted. 400: the framing is broken, so nothing was appended.
+    `rejected`; the others count as accepted. What belongs to a run that was erased is listed there too, and kept
+    nowhere. 400: the framing is broken, so nothing was appended.
     """
     s = services(request)
     body = await request.body()
     batch: list[Envelope] = []
     rejected: list[dict[str, Any]] = []
-    end = 0
+    gone = s.engine.gone()
+    accepted = end = 0
     try:
         for index, (item, end) in enumerate(codec.decode_frames(body)):  # noqa: B007
             fault = str(item) if isinstance(item, Malformed) else _fault(item)
-            if fault is None:
+            if isinstance(item, Envelope) and item.subject in gone and topic_of(item.type) in (RUNS, METRICS):
+                rejected.append(
+                    {"index": index, "reason": f"the run {item.subject} was erased, and takes nothing more"}
+                )
+            elif fault is None:
                 assert isinstance(item, Envelope)
+                accepted += 1
                 batch.append(_placed(s, item) if item.type == _CREATED else item)
             else:
                 rejected.append({"index": index, "reason": fault})
@@ -52,7 +59,7 @@ async def append(request: Request) -> Response:
         raise invalid(f"The body ends in the middle of a frame, at byte {end} of {len(body)}")
     if batch:
         await s.appender.append(batch)
-    answer = {"accepted": len(batch) - len(rejected), "rejected": rejected}
+    answer = {"accepted": accepted, "rejected": rejected}
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from headrace.api.artifacts import content_length, log_stored
+from headrace.api.artifacts import content_length, log_stored, refuse_erased
 from headrace.api.errors import invalid
 from headrace.api.mlflow.wire import Body, json_response, parse, present
 from headrace.api.services import services
@@ -49,6 +49,7 @@ async def create(request: Request, path: str = "") -> Response:
             f"Invalid value {asked.num_parts} for parameter 'num_parts' supplied: 1 to {PARTS_MAX} are allowed"
         )
     target = _target(path, asked.path)
+    refuse_erased(s, target)
     upload = await s.artifacts.begin(target, asked.num_parts)
     urls = upload.urls
     if urls is None:
@@ -71,6 +72,7 @@ async def complete(request: Request, path: str = "") -> Response:
     s = services(request)
     asked = parse(await request.body(), CompleteUpload)
     target = _target(path, asked.path)
+    refuse_erased(s, target)
     parts = [store.Part(part.part_number, part.etag) for part in asked.parts]
     await log_stored(s, target, await s.artifacts.complete(target, asked.upload_id, parts))
     return json_response({})

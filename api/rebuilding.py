@@ -52,7 +52,10 @@ async def start(request: Request) -> Response:
         asked = msgspec.json.decode(body or b"{}", type=Asked)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"The body is not as it should be: {error}") from None
-    with _rebuilding(services(request)) as rebuilding:
+    s = services(request)
+    if s.eraser.busy:
+        raise invalid("A gc is under way, whose erased rows a rebuild would bring back: wait until it has ended")
+    with _rebuilding(s) as rebuilding:
         rebuilding.start(asked.exchange, asked.restart)
         return _answer(rebuilding, 202)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headrace.api.appender import Appender
     from headrace.api.as_of import AsOf
     from headrace.api.ends import Ends
+    from headrace.api.erasing import Eraser
     from headrace.api.feed.feed import Feed
     from headrace.api.forks import Forks
     from headrace.api.metric_columns import MetricColumns
@@ -48,6 +49,7 @@ class Services:
     metric_columns: MetricColumns
     pages: Pages
     rebuilding: Rebuilding | None
+    eraser: Eraser
 
 
 def services(request: Request) -> Services:

@@ -30,7 +30,7 @@ from headrace.processors.entities import Entities
 from headrace.processors.metrics import Summary
 from headrace.processors.outcome import REFUSED, REJECTED
 from headrace.processors.registry import DELETED, Experiment, LoggedModel, Registry
-from headrace.processors.runs import RUN_NAME_TAG, RunState
+from headrace.processors.runs import GONE, RUN_NAME_TAG, RunState
 from starlette.concurrency import run_in_threadpool
 
 T = TypeVar("T")
@@ -84,6 +84,10 @@ class Tracking:
         """Wait until all that this process has appended to runs and registry has been folded: for commands."""
         target = {p: offset for p, offset in self._appender.written.items() if p.topic != METRICS}
         await self._wait(self._engine.folded.reached(target))
+
+    async def done(self, future: Future[None]) -> None:
+        """Wait for the folds to do something. Raises TEMPORARILY_UNAVAILABLE, and what the future raises."""
+        await self._wait(future)
 
     async def _wait(self, future: Future[T]) -> T:
         if future.done():
@@ -202,6 +206,8 @@ class Tracking:
             state = await run_in_threadpool(self._engine.run, run_id) if self._engine.knows(run_id) else None
         if state is None:
             raise missing(f"Run with id={run_id} not found")
+        if state.lifecycle in GONE:
+            raise missing(f"Run with id={run_id} not found: it is {state.status_reason}")
         return self._in_its_experiment(state)
 
     def _in_its_experiment(self, state: RunState) -> RunState:
@@ -212,8 +218,10 @@ class Tracking:
         return msgspec.structs.replace(state, lifecycle=DELETED)
 
     async def runs(self, run_ids: Sequence[str]) -> list[tuple[RunState, dict[str, Summary]]]:
-        """Runs and their metrics by key, in the order given; ids of no run are left out."""
+        """Runs and their metrics by key, in the order given; ids of no run, or an erased one, are left out."""
         await self.folded(RUNS, REGISTRY, METRICS, run_ids=run_ids)
+        gone = self._engine.gone()
+        run_ids = [run_id for run_id in run_ids if run_id not in gone]
         forked = self._engine.forked()
         if not any(run_id in forked for run_id in run_ids):
             cached = [(self._engine.cached_run(x), self._engine.cached_summaries(x)) for x in run_ids]
@@ -286,7 +294,8 @@ def experiment_of(registry: Registry, experiment_id: str) -> Experiment:
     """An experiment, deleted ones too. Raises RESOURCE_DOES_NOT_EXIST."""
     found = registry.experiments.get(experiment_id)
     if found is None:
-        raise missing(f"No Experiment with id={experiment_id} exists")
+        erased = registry.erased.get(experiment_id)
+        raise missing(f"No Experiment with id={experiment_id} exists{f': it was {erased.told}' if erased else ''}")
     return found
 
 
@@ -294,5 +303,6 @@ def logged_model_of(registry: Registry, model_id: str, deleted: bool = False) ->
     """A logged model. Raises RESOURCE_DOES_NOT_EXIST, for a deleted one too unless asked for."""
     found = registry.logged_models.get(model_id)
     if found is None or (found.lifecycle == DELETED and not deleted):
-        raise missing(f"Logged model with ID '{model_id}' not found.")
+        erased = registry.erased.get(model_id)
+        raise missing(f"Logged model with ID '{model_id}' not found.{f' It was {erased.told}.' if erased else ''}")
     return found

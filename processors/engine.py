@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from queue import SimpleQueue
 
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.ingest.log import Follower, Log, Partition, Record
@@ -58,6 +59,7 @@ class Engine(Entities):
         self._clock = clock or SystemClock()
         self._ownership = ownership
         self._exchanging = threading.Lock()
+        self._forgetting: SimpleQueue[tuple[list[str], Future[None]]] = SimpleQueue()
         self._stopped = threading.Event()
         partitions = [p for p in log.partitions() if p.topic in FOLDED]
         start = dict.fromkeys(partitions, 0)
@@ -184,6 +186,11 @@ class Engine(Entities):
     def cached_summaries(self, run_id: str) -> dict[str, Summary] | None:
         return self._metrics.states.cached(run_id)
 
+    def forget_metrics(self, run_ids: Collection[str]) -> Future[None]:
+        done: Future[None] = Future()
+        self._forgetting.put((list(run_ids), done))
+        return done
+
     def _on_lost(self, partitions: set[Partition]) -> None:
         self.lost = "another process writes these views now; this one stands still until it is started again"
 
@@ -212,6 +219,13 @@ class Engine(Entities):
 
     def _gather(self) -> None:
         self._letters.flush()
+        while not self._forgetting.empty():
+            run_ids, done = self._forgetting.get()
+            try:
+                self._metrics.states.forget(run_ids)
+                done.set_result(None)
+            except ViewsUnavailable as error:
+                done.set_exception(error)
         self.folded.wanted.wait(METRICS_LINGER_S)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from headrace.ingest.log import Follower, Log, Partition, Position, Record
@@ -84,6 +84,10 @@ class Entities(ABC):
         """A run's metrics by key, if they are in memory."""
 
     @abstractmethod
+    def forget_metrics(self, run_ids: Collection[str]) -> Future[None]:
+        """Drop what is in memory of the points of runs that are erased, before their rows are. Done when it is."""
+
+    @abstractmethod
     def _take(self, partition: Partition, records: list[Record], batch: EntityBatch) -> None:
         """What to do with a batch that was folded, before `folded` tells of it."""
 
@@ -137,6 +141,10 @@ class Entities(ABC):
     def forked(self) -> set[str]:
         """The runs that were forked from others; may grow while it is read, so only look runs up in it."""
         return self._entities.states.forked
+
+    def gone(self) -> set[str]:
+        """The runs that were erased or are being erased; may grow while it is read, so only look runs up in it."""
+        return self._entities.states.gone
 
     def moved(self) -> list[str]:
         """The runs that have changed their experiment."""

@@ -68,6 +68,11 @@ class Rebuilding:
         self._check_idle()
         return Rebuild(self._log, self._views).drop_old()
 
+    def kept_beside(self) -> list[str]:
+        """The databases beside the live views that a rebuild keeps. Raises ViewsUnavailable."""
+        rebuild = Rebuild(self._log, self._views)
+        return sorted({rebuild.old, rebuild.beside} & self._views.databases())
+
     def stop(self) -> None:
         """End the one that runs, and wait for that. The next start goes on where it was."""
         if self._rebuild is not None and self._thread is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol, runtime_checkable
 
@@ -110,6 +110,12 @@ class Replica(Entities):
 
     def cached_summaries(self, run_id: str) -> dict[str, Summary] | None:
         return None
+
+    def forget_metrics(self, run_ids: Collection[str]) -> Future[None]:
+        """Nothing is in memory here."""
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     # --- the fold's thread --------------------------------------------------------------------------------------------
 

@@ -107,6 +107,15 @@ def exchange_statement(one: Target, other: Target, table: str) -> str:
     return f"EXCHANGE TABLES {quoted(one.database)}.{name} AND {quoted(other.database)}.{name}{_on_cluster(one)}"
 
 
+def delete_statement(target: Target, table: str, condition: str) -> str:
+    """The statement that takes rows out of a table for good; it answers when every server has done it."""
+    name = table + (LOCAL_SUFFIX if target.sharded else "")
+    return (
+        f"ALTER TABLE {quoted(target.database)}.{name}{_on_cluster(target)} DELETE WHERE {condition}"
+        " SETTINGS mutations_sync = 2"
+    )
+
+
 def rename_database_statement(target: Target, database: str) -> str:
     """The statement that gives a database another name."""
     return f"RENAME DATABASE {quoted(target.database)} TO {quoted(database)}{_on_cluster(target)}"

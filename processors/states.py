@@ -10,7 +10,7 @@ from typing import TypeVar
 from headrace.processors.changes import Changes
 from headrace.processors.metrics import Summary, merged
 from headrace.processors.run_rows import COLUMNS, run_of
-from headrace.processors.runs import RunState
+from headrace.processors.runs import GONE, RunState
 from headrace.processors.views import Views
 
 RUNS_MAX = 20_000
@@ -59,10 +59,15 @@ class RunStates:
         """The runs that were forked from others, in memory or not."""
         self.moved: set[str] = set()
         """The runs that have changed their experiment; kept where there are those of all partitions."""
+        self.gone: set[str] = set()
+        """The runs that were erased, or are being erased, in memory or not."""
         if empty:
             return
         forked = f"SELECT run_id FROM runs{_of(partition)} GROUP BY run_id HAVING max(forked_from) != ''"
         self.forked = {row[0] for row in views.rows(forked)}
+        where = f"{_of(partition)} AND" if partition is not None else " WHERE"
+        gone = f"SELECT DISTINCT run_id FROM runs{where} lifecycle IN {{gone:Array(String)}}"
+        self.gone = {row[0] for row in views.rows(gone, {"gone": list(GONE)})}
         if partition is None:
             moved = "SELECT DISTINCT subject FROM events WHERE topic = 'runs' AND type = 'headrace.run.moved'"
             self.moved = {row[0] for row in views.rows(moved)}
@@ -108,12 +113,15 @@ class RunStates:
         before = self._cached.get(state.run_id)
         if before is not None and before.experiment_id != state.experiment_id:
             del self._by_experiment[before.experiment_id][state.run_id]
-            self.moved.add(state.run_id)
+            if state.lifecycle not in GONE:
+                self.moved.add(state.run_id)
         self._cached[state.run_id] = state
         self._by_experiment.setdefault(state.experiment_id, {})[state.run_id] = state
         self._known.add(state.run_id)
         if state.forked_from:
             self.forked.add(state.run_id)
+        if state.lifecycle in GONE:
+            self.gone.add(state.run_id)
         self._cached.move_to_end(state.run_id)
 
     def evict(self, unsaved: Unsaved) -> None:
@@ -196,6 +204,14 @@ class MetricStates:
             self._cached[run_id] = stored.get(run_id, {})
             self._size += len(self._cached[run_id])
             self._known.add(run_id)
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Drop the summaries of runs whose points are erased; their writers stay. By the folding thread only."""
+        run_ids = [run_id for run_id in run_ids if run_id in self._known]
+        self.load(run_ids)
+        for run_id in run_ids:
+            self._size -= len(self._cached[run_id])
+            self._cached[run_id] = {}
 
     def merge(self, run_id: str, key: str, summary: Summary) -> Summary:
         """Take the summary of new points into the one of a loaded run's metric, and return that."""

@@ -157,6 +157,15 @@ class Views:
         """Run a statement that answers with nothing. It may be sent twice. Raises ViewsUnavailable."""
         self._engine.command(sql, parameters or {})
 
+    def delete(self, table: str, condition: str, parameters: dict[str, Any]) -> None:
+        """Take rows out for good, whichever insert made them; what is inserted meanwhile stays.
+
+        condition: SQL, its values bound as in rows. Where there is no such row, nothing is written. The engine removes
+        the files that had them within a minute, a server within ten. Raises ViewsUnavailable.
+        """
+        if self.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters):
+            self.command(schema.delete_statement(self._engine.target, table, condition), parameters)
+
     # --- a second set of tables, for a rebuild ----------------------------------------------------------------------
 
     @property

@@ -135,6 +135,8 @@ async def get(s: Services, asked: GetRun) -> dict[str, Any]:
     else:
         found = await run_in_threadpool(s.past.runs, cut, [run_id])
     if not found:
+        if run_id in s.engine.gone():
+            await s.tracking.run(run_id)  # says when it was erased
         raise missing(f"Run with id={run_id} not found{f' as of {asked.as_of}' if cut else ''}")
     return {"run": s.documents.of(*found[0]) if cut is None else entities.run(*found[0])}
 
