@@ -9,6 +9,7 @@ import msgspec
 from headrace.ingest import points
 from headrace.ingest.codec import Malformed
 from headrace.ingest.envelope import JSON, Envelope
+from headrace.ingest.erasing import left_of
 from headrace.ingest.events import METRICS_LOGGED
 from headrace.ingest.log import Partition, Record
 
@@ -41,13 +42,19 @@ class Entry:
         """About how many bytes of memory it takes, with its JSON."""
         return 2 * len(self.record.envelope.data) + _ENVELOPE_BYTES
 
+    def erase(self) -> None:
+        """Keep no more of it than the log does once it is erased."""
+        self.record = self.record._replace(envelope=left_of(self.record.position, self.record.envelope))
+        self.json = None
+
     def told(self, experiment_id: str, with_points: bool) -> bytes:
-        """The event as JSON; what it is without points is kept."""
+        """The event as JSON; what it is without points is kept, unless it is much longer than the event itself."""
         if with_points:
             return told(self.record, experiment_id, True)
-        if self.json is None:
-            self.json = told(self.record, experiment_id, False)
-        return self.json
+        text = self.json or told(self.record, experiment_id, False)
+        if len(text) <= self.weight:
+            self.json = text
+        return text
 
 
 def told(record: Record, experiment_id: str, with_points: bool) -> bytes:

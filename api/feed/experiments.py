@@ -18,6 +18,7 @@ from headrace.processors.views import ViewsUnavailable
 
 KNOWN_MAX = 100_000
 WAIT_S = 10.0
+_ATTEMPTS = 20
 _MOVED = "headrace.run.moved"
 _EXPERIMENT = "headrace.experiment."
 _MODEL_CREATED = "headrace.logged-model.created"
@@ -113,7 +114,7 @@ class Experiments:
 
         Raises ViewsUnavailable when it takes longer than wait_s, or when only the views know and cannot be asked.
         """
-        while True:
+        for _ in range(_ATTEMPTS):
             unknown = {
                 entry.record.envelope.subject
                 for entry in entries
@@ -129,6 +130,7 @@ class Experiments:
             while len(self._known) > KNOWN_MAX:
                 self._known.popitem(last=False)
             return
+        raise ViewsUnavailable("runs move faster than it can be asked where they are")
 
     def _reached_by(self, entries: Iterable[Entry], unknown: set[str]) -> dict[Partition, int]:
         """How far the folds must be to have seen the events of these runs."""

@@ -28,6 +28,7 @@ _LINGER_S = 0.01
 """How long records gather while they come fast."""
 _RETRY_S = 1.0
 _UNTAKEN_MAX = 8
+_ERASED = (".erased", ".record-erased")
 
 
 class Batch:
@@ -177,6 +178,8 @@ class Tail:
         self._on_entries(entries)
         batch = Batch(entries)
         self._batches[self._next] = batch
+        if erased := {x.record.envelope.subject for x in entries if x.record.envelope.type.endswith(_ERASED)}:
+            self._erase(erased)
         self._next += 1
         self._weight += batch.weight
         self.ends |= {p: offset + 1 for p, offset in batch.last.items()}
@@ -185,6 +188,14 @@ class Tail:
             self._weight -= oldest.weight
             self.begins |= {p: offset + 1 for p, offset in oldest.last.items()}
         self.wake()
+
+    def _erase(self, subjects: set[str]) -> None:
+        """Tombstones have come: what these said before is to be read nowhere any more."""
+        for batch in self._batches.values():
+            for entry in batch.entries:
+                envelope = entry.record.envelope
+                if envelope.subject in subjects and not envelope.type.endswith(_ERASED):
+                    entry.erase()
 
     def _broken(self, error: LogError, stopping: threading.Event) -> None:
         if stopping is self._stopping and self.fault != str(error):

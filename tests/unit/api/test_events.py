@@ -41,6 +41,21 @@ def test_a_run_that_was_created_a_moment_ago_is_known_to_be_of_its_experiment(se
         assert [one["subject"] for one in found] == [run_id]
 
 
+def test_a_run_that_moves_takes_its_events_along(server: Server) -> None:
+    to = server.post("experiments/create", name="where it goes")["experiment_id"]
+    run_id = server.new_run()
+    assert len(told(server, after="begin", run_ids=run_id)["events"]) == 1
+    cursor = told(server)["next"]
+    moved = server.call("POST", "/api/headrace/v1/runs/move", json={"run_ids": [run_id], "experiment_id": to})
+    assert moved.status_code == 200, moved.text
+    server.post("runs/set-tag", run_id=run_id, key="k", value="v")
+    there = told(server, after=cursor, experiment_ids=to)["events"]
+    assert [one["type"] for one in there] == ["headrace.run.moved", "headrace.run.attributes-logged"]
+    assert {one["experiment_id"] for one in there} == {to}
+    left = told(server, after=cursor, experiment_ids="0", types="run.*")["events"]
+    assert [one["type"] for one in left] in ([], ["headrace.run.moved"])
+
+
 def test_no_reader_is_left_behind(server: Server) -> None:
     told(server, after="begin")
     server.call("GET", PATH, params={"after": "nonsense"}, headers=JSON)

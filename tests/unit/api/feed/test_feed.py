@@ -12,7 +12,9 @@ from headrace.ingest import events as e
 from headrace.ingest import points
 from headrace.ingest.clock import ManualClock
 from headrace.ingest.envelope import ARROW, Envelope
+from headrace.ingest.log import Partition
 from headrace.ingest.memory import MemoryLog
+from headrace.processors.watermark import Watermark
 
 from tests.feeding import Folds, Message, event, feeding, messages, opened, parsed, run, take
 
@@ -139,6 +141,25 @@ def test_what_only_the_views_know_waits_for_them_and_is_not_left_out() -> None:
             await asyncio.sleep(0.2)
             folds.away = False
             assert subjects(await stream) == ["a"]
+
+    run(test())
+
+
+def test_points_that_come_before_their_run_was_folded_wait_for_it() -> None:
+    async def test() -> None:
+        log, folds = MemoryLog(), Folds(folded=Watermark({}))
+        async with feeding(log, folds) as feed:
+            stream = asyncio.ensure_future(take(feed.events(await opened(feed, experiment_ids=["1"])), 1))
+            log.append([event("run.created", "a")])
+            stream_2 = asyncio.ensure_future(
+                take(feed.events(await opened(feed, types=["metrics.*"], experiment_ids=["1"])), 1)
+            )
+            log.append([event("metrics.logged", "a")])
+            await asyncio.sleep(0.1)
+            assert not stream.done()
+            folds.experiments["a"] = "1"
+            folds.folded.advance({Partition("runs", 0): 1})
+            assert subjects(await stream) == subjects(await stream_2) == ["a"]
 
     run(test())
 

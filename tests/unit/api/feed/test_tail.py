@@ -71,3 +71,24 @@ def test_the_log_is_followed_while_there_are_readers_and_again_later() -> None:
                 await asyncio.sleep(0.05)
 
     run(test())
+
+
+def test_what_was_erased_is_told_to_nobody_from_the_ring() -> None:
+    async def test() -> None:
+        log = MemoryLog()
+        async with feeding(log) as feed:
+            first = await opened(feed)
+            log.append([event("run.created", "a", {"name": "secret"}), event("run.created", "b", {"name": "kept"})])
+            assert len(await take(feed.events(first), 2)) == 2
+            slow = feed.events(await opened(feed, "runs/0/0"))
+            log.append([event("run.erased", "a")])
+            await take(feed.events(await opened(feed, "runs/0/2")), 1)
+            found = await take(slow, 3)
+            assert [m.data["type"].removeprefix("headrace.") for m in found] == [
+                "run.record-erased",
+                "run.created",
+                "run.erased",
+            ]
+            assert [m.data["data"] for m in found] == [{}, {"name": "kept"}, {}]
+
+    run(test())
