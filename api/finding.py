@@ -21,6 +21,8 @@ from headrace.processors.runs import RunState
 from starlette.concurrency import run_in_threadpool
 
 _RUNS_A_QUERY = 5_000
+_SLOW = 100_000
+"""More comparisons, in all runs together, are made on another thread."""
 _OFFSET = Summary._fields.index("offset")
 
 
@@ -61,8 +63,9 @@ async def found(s: Services, query: RunQuery, cut: Cut | None = None) -> Found:
     def select() -> Found:
         return _select(query, runs, metrics, deleted, now_ms, models, columns, column)
 
-    # A regular expression may take long over long texts, and lets other requests be served meanwhile.
-    slow = any(x.operator in ("=~", "!~") for x in comparisons(query.expression))
+    # What takes long lets other requests be served meanwhile.
+    asked = list(comparisons(query.expression))
+    slow = len(asked) * len(runs) > _SLOW or any(x.operator in ("=~", "!~") for x in asked)
     return await run_in_threadpool(select) if slow else select()
 
 

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.httpclient import HttpClient
 from headrace.processors import schema
 from headrace.processors.clickhouse_connection import Connection
 from headrace.processors.clickhouse_errors import ENGINE_ERRORS, fault, is_passing
+from headrace.processors.large_parameters import in_parts
 from headrace.processors.one_part import ONE_PART, insert_statement
 from headrace.processors.view_errors import ViewsUnavailable
 from headrace.processors.views_url import ViewsUrl
@@ -64,10 +65,12 @@ class ClickHouse:
 
     def rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of a query."""
+        sql, parameters = in_parts(sql, parameters)
         return self._read(lambda client: [tuple(row) for row in client.query(sql, parameters=parameters).result_rows])
 
     def arrow(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
         """The result of a query as Arrow."""
+        sql, parameters = in_parts(sql, parameters)
         return self._read(lambda client: client.query_arrow(sql, parameters=parameters, use_strings=True))
 
     def command(self, sql: str, parameters: dict[str, Any]) -> None:

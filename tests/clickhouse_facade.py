@@ -39,6 +39,8 @@ TRANSPORT_PARAMETERS = {
     *("session_check", "close_session", "quota_key", "role", "wait_end_of_query", "buffer_size", "compress"),
     *("decompress", "client_protocol_version", "stacktrace"),
 }
+FIELD_VALUE_BYTES_MAX = 131_072
+"""Of one parameter: http_max_field_value_size, as servers have it."""
 STATUS_OF_CODE = {
     **dict.fromkeys((516, 193, 192, 194), 403),
     **dict.fromkeys((62, 36, 6, 26, 27, 41, 43, 44, 42, 53, 70, 72, 117, 130, 131, 456), 400),
@@ -162,6 +164,10 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused("Code: 1000. DB::Exception: There is no handle " + url.path)
             self._check_user(parameters)
             text, body = self._query(parameters, body)
+            if any(
+                len(value.encode("utf-8", "surrogateescape")) > FIELD_VALUE_BYTES_MAX for value in parameters.values()
+            ):
+                raise Refused("Poco::Exception. Code: 1000, HTML Form Exception: Field value too long")
             wanted = parameters.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated"
             data, format, counted = self.server.engine.run(text, body, wanted, parameters)
         except Refused as error:

@@ -58,6 +58,18 @@ def test_parameters_are_values_and_never_sql(views: Views) -> None:
     assert row == {"text": hostile}
 
 
+def test_a_parameter_may_be_large(views: Views) -> None:
+    ids = [f"{i:032x}" for i in range(20_000)]
+    text = "é'\\" * 60_000
+    sql = (
+        "SELECT length({ids:Array(String)}), cityHash64({ids:Array(String)}) = cityHash64(arrayMap(x ->"
+        " lower(leftPad(trimLeft(hex(x), '0'), 32, '0')), range(20000))), {ids:Array(String)}[20000], {last:String} IN"
+        " {ids:Array(String)}, {text:String}, arraySum({numbers:Array(Float64)})"
+    )
+    parameters = {"ids": ids, "last": ids[-1], "text": text, "numbers": [0.5] * 20_000}
+    assert views.rows(sql, parameters) == [(20_000, True, ids[-1], 1, text, 10_000.0)]
+
+
 def test_numbers_come_back_as_they_were_stored(views: Views) -> None:
     values = [float("nan"), float("inf"), float("-inf"), -0.0, 5e-324, 1.7976931348623157e308, 0.1]
     views.insert(
