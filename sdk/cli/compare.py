@@ -81,6 +81,17 @@ def compare(
         say(f"{answer['equal']:,} more are the same in all runs; --all shows them")
 
 
+def _band(text: str) -> str | list[float] | None:
+    """A band as the request says it. Raises Failed for a text that is none."""
+    if text in ("min-max", "std", "none"):
+        return None if text == "none" else text
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise Failed(f"--band is min-max, std, none or two percentiles such as 10,90, not {text!r}") from None
+    return [low, high]
+
+
 @click.command()
 @click.argument("run", nargs=-1)
 @click.option("--key", "keys", multiple=True, required=True, help="A metric; may be repeated.")
@@ -91,6 +102,13 @@ def compare(
 @click.option("--buckets", type=click.IntRange(2, 2000), default=500, show_default=True, help="Rows a series, at most.")
 @click.option("--raw", is_flag=True, help="Every point, a row each.")
 @click.option("--group-by", multiple=True, help="Groups of runs: params.lr, status, …, may be repeated; or all.")
+@click.option(
+    "--band",
+    default="min-max",
+    show_default=True,
+    metavar="min-max|std|P,Q|none",
+    help="Of a group; two percentiles such as 10,90.",
+)
 @click.option(
     "--aggregate", type=click.Choice(["mean", "median"]), default="mean", show_default=True, help="Of a group."
 )
@@ -112,6 +130,7 @@ def series(
     raw: bool,
     group_by: tuple[str, ...],
     aggregate: str,
+    band: str,
     format_: str | None,
     output: Path | None,
     as_of: str,
@@ -130,6 +149,7 @@ def series(
         "raw": raw,
         "group_by": [] if group_by == ("all",) else list(group_by) or None,
         "aggregate": aggregate,
+        "band": _band(band),
         "format": "arrow",
     }
     with exports.Sink(format_, output) as sink:

@@ -101,7 +101,20 @@ def test_the_shell_writes_series(folder: Path, environ: dict[str, str], pair: li
     lines = done.stdout.splitlines()
     assert lines[0].replace('"', "") == "run_id,key,x,x_last,first,last,min,max,count,nan"
     assert len(lines) == 11
-    done = shell(folder, environ, "runs", "series", "--key", "loss", "--group-by", "all", "-o", "curves.parquet")
+    done = shell(
+        folder,
+        environ,
+        "runs",
+        "series",
+        "--key",
+        "loss",
+        "--group-by",
+        "all",
+        "--band",
+        "10,90",
+        "-o",
+        "curves.parquet",
+    )
     assert "wrote 50 rows" in done.stderr, done.stderr
     assert shell(folder, environ, "runs", "series", "--key", "loss", "--format", "parquet").returncode == 1
 
