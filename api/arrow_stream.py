@@ -14,7 +14,7 @@ _BATCH_ROWS = 65_536
 
 def stream(table: pa.Table) -> Iterator[bytes]:
     """A table as an Arrow IPC stream, one batch at a time."""
-    sink = _Sink()
+    sink = Sink()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
         for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
             writer.write_batch(batch)
@@ -22,7 +22,7 @@ def stream(table: pa.Table) -> Iterator[bytes]:
     yield sink.taken()
 
 
-class _Sink:
+class Sink:
     """A file that gives away what was written to it."""
 
     closed = False

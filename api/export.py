@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
+from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.ipc
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from headrace.api.errors import invalid
+from headrace.api.arrow_stream import ARROW_STREAM, Sink
 from headrace.api.gateway import FRAMES
-from headrace.api.points import Points
+from headrace.api.points import Link, Points
 from headrace.api.services import Services, services
+from headrace.api.structs import decoded, schemas
 from headrace.ingest import codec
 from headrace.ingest.log import Partition, Record
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
@@ -23,7 +24,6 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 router = APIRouter(tags=["export"])
 
-ARROW_STREAM = "application/vnd.apache.arrow.stream"
 POINTS = pa.schema(
     [
         ("run_id", pa.string()),
@@ -38,42 +38,38 @@ QUERY_POINTS_MAX = 1_000_000
 """So many points are asked of the views at a time, unless one metric of one run has more."""
 _BATCH_ROWS = 65_536
 _READ_RECORDS, _READ_BYTES = 2_000, 4 * 1024 * 1024
-T = TypeVar("T")
 
 
 class PointsRequest(msgspec.Struct, frozen=True):
-    """The runs whose points are asked for."""
+    """The runs whose points are asked for. inherited: also those that a forked run has from the run it goes on from."""
 
     run_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=10_000)]
+    inherited: bool = False
 
 
 class EventsRequest(msgspec.Struct, frozen=True):
     """Whose events are asked for: of runs with all that they logged and made, and of experiments themselves.
 
+    whole: also the runs that these were forked from, and the experiments of all of them.
     data: whether the events come whole; else with their attributes only, and no data.
     """
 
     run_ids: Annotated[list[str], msgspec.Meta(max_length=100_000)] = []
     experiment_ids: Annotated[list[str], msgspec.Meta(max_length=100_000)] = []
+    whole: bool = False
     data: bool = True
 
 
-_SCHEMAS, _COMPONENTS = msgspec.json.schema_components([PointsRequest, EventsRequest])
+_SCHEMAS = schemas(PointsRequest, EventsRequest)
+_decode_points = msgspec.json.Decoder(PointsRequest)
+_decode_events = msgspec.json.Decoder(EventsRequest)
 
 
 def _documented(index: int, media_type: str) -> dict[str, Any]:
-    name = _SCHEMAS[index]["$ref"].rsplit("/", 1)[-1]
     return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _COMPONENTS[name]}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMAS[index]}}},
         "responses": {"200": {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}},
     }
-
-
-async def _asked(request: Request, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(await request.body(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid(f"Invalid export request: {error}") from error
 
 
 @router.post(
@@ -86,18 +82,19 @@ async def post_points(request: Request) -> Response:
 
     What a REST client sent twice is one point. Unknown runs have none.
     """
-    asked = await _asked(request, PointsRequest)
+    asked = decoded(_decode_points, await request.body(), "points")
     s = services(request)
     await s.tracking.caught_up()
-    return StreamingResponse(iterate_in_threadpool(_points(s.views, asked.run_ids)), media_type=ARROW_STREAM)
+    links = await run_in_threadpool(s.forks.links, asked.run_ids) if asked.inherited else []
+    return StreamingResponse(iterate_in_threadpool(_points(s.views, asked.run_ids, links)), media_type=ARROW_STREAM)
 
 
-def _points(views: Views, run_ids: list[str]) -> Iterator[bytes]:
-    sink = _Sink()
+def _points(views: Views, run_ids: list[str], links: Sequence[Link]) -> Iterator[bytes]:
+    sink = Sink()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), POINTS) as writer:
         yield sink.taken()
-        for some, keys in _parts(views, sorted(set(run_ids))):
-            points = Points(some, keys)
+        for some, keys in _parts(views, sorted(set(run_ids)), {x.run_id for x in links}):
+            points = Points(some, keys, links=[x for x in links if x.run_id in some])
             table = views.arrow(
                 f"SELECT run_id, key, step, timestamp_ms, value FROM {points.sql}"
                 " ORDER BY run_id, key, step, timestamp_ms, isNaN(value), value",
@@ -109,8 +106,11 @@ def _points(views: Views, run_ids: list[str]) -> Iterator[bytes]:
     yield sink.taken()
 
 
-def _parts(views: Views, run_ids: list[str]) -> Iterator[tuple[list[str], list[str]]]:
-    """Runs, and keys (none for all), to ask for together, in the order of both. Raises ViewsUnavailable."""
+def _parts(views: Views, run_ids: list[str], heirs: Set[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Runs, and keys (none for all), to ask for together, in the order of both; heirs one by one.
+
+    Raises ViewsUnavailable.
+    """
     held: list[str] = []
     size = 0
     for run_id in run_ids:
@@ -119,10 +119,12 @@ def _parts(views: Views, run_ids: list[str]) -> Iterator[tuple[list[str], list[s
             {"run_id": run_id},
         )
         points = sum(count for _, count in keys)
-        if held and size + points > QUERY_POINTS_MAX:
+        if held and (size + points > QUERY_POINTS_MAX or run_id in heirs):
             yield held, []
             held, size = [], 0
-        if points > QUERY_POINTS_MAX:
+        if run_id in heirs:
+            yield [run_id], []
+        elif points > QUERY_POINTS_MAX:
             yield from (([run_id], some) for some in _key_parts(keys))
         elif points:
             held.append(run_id)
@@ -154,17 +156,29 @@ async def post_events(request: Request) -> Response:
     Experiments and models come first, then runs, then points; each run's in their order. One pass over the log up to
     the moment of the request.
     """
-    asked = await _asked(request, EventsRequest)
+    asked = decoded(_decode_events, await request.body(), "events")
     s = services(request)
     ends = await s.ends.now()
-    await s.tracking.folded(REGISTRY)
-    return StreamingResponse(_events(s, asked, ends), media_type=FRAMES)
+    await s.tracking.folded(REGISTRY, RUNS)
+    run_ids, experiment_ids = frozenset(asked.run_ids), frozenset(asked.experiment_ids)
+    if asked.whole:
+        run_ids, experiment_ids = await run_in_threadpool(_whole, s, run_ids, experiment_ids)
+    return StreamingResponse(_events(s, run_ids, experiment_ids, ends, asked.data), media_type=FRAMES)
 
 
-async def _events(s: Services, asked: EventsRequest, ends: dict[Partition, int]) -> AsyncIterator[bytes]:
-    run_ids = frozenset(asked.run_ids)
+def _whole(
+    s: Services, run_ids: frozenset[str], experiment_ids: frozenset[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Runs with those that they were forked from, and experiments with those of all runs."""
+    run_ids |= {link.source_run_id for link in s.forks.links(run_ids)}
+    return run_ids, experiment_ids | {x.experiment_id for x in s.engine.runs(sorted(run_ids)).values()}
+
+
+async def _events(
+    s: Services, run_ids: frozenset[str], experiment_ids: frozenset[str], ends: dict[Partition, int], data: bool
+) -> AsyncIterator[bytes]:
     models = {x.model_id for x in list(s.engine.registry.logged_models.values()) if x.source_run_id in run_ids}
-    subjects = {RUNS: run_ids, METRICS: run_ids, REGISTRY: frozenset(asked.experiment_ids) | models}
+    subjects = {RUNS: run_ids, METRICS: run_ids, REGISTRY: experiment_ids | models}
     for topic in (REGISTRY, RUNS, METRICS):
         if not subjects[topic]:
             continue
@@ -175,7 +189,7 @@ async def _events(s: Services, asked: EventsRequest, ends: dict[Partition, int])
                 if not records:
                     break
                 offset = records[-1].position.offset + 1
-                part = _frames(records, subjects[topic], ends[partition], asked.data)
+                part = _frames(records, subjects[topic], ends[partition], data)
                 if part:
                     yield part
 
@@ -186,28 +200,3 @@ def _frames(records: list[Record], subjects: frozenset[str], end: int, data: boo
         for one in records
         if one.position.offset < end and one.envelope.subject in subjects
     )
-
-
-class _Sink:
-    """A file that gives away what was written to it."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes | memoryview) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def taken(self) -> bytes:
-        """Everything written since it was last asked."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data

@@ -10,21 +10,25 @@ import click
 from headrace.sdk.cli.output import Failed, messages, plain, print_rows, say, size
 from headrace.sdk.cli.target import Target, pass_target
 from headrace.sdk.coming.arrival import Arrival, NotTaken
+from headrace.sdk.coming.event_file import FileImport, FileReport
 from headrace.sdk.coming.importing import Import, Options, Progress
 from headrace.sdk.coming.opening import KINDS, open_source
 from headrace.sdk.coming.report import DIFFERENCES_SHOWN_MAX, Report
 from headrace.sdk.coming.source import SourceFault
+from headrace.sdk.going.portable import SUFFIX
 from headrace.sdk.reader import server_of, url_of
 from headrace.sdk.settings import with_changes
 from headrace.sdk.transport import is_http
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+PORTABLE = "portable"
+
 
 @click.command("import")
 @click.argument("source")
 @click.option("--to", metavar="URI", help="The server or data folder to import into, if not --tracking-uri.")
-@click.option("--kind", type=click.Choice(KINDS), help="What SOURCE is, where it does not show.")
+@click.option("--kind", type=click.Choice([*KINDS, PORTABLE]), help="What SOURCE is, where it does not show.")
 @click.option(
     "--experiment",
     "experiments",
@@ -66,7 +70,8 @@ def import_(
     report_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Import runs from MLflow (a server, an mlruns folder, a SQLite file), TensorBoard, or a Neptune export.
+    """Import runs from MLflow (a server, an mlruns folder, a SQLite file), TensorBoard, a Neptune export,
+    or a portable file (NAME.headrace) that `headrace export` has written.
 
     Safe to stop and to repeat: it goes on where it was, and nothing comes twice. At the end everything is read back
     and compared; the exit code is 1 when anything differs.
@@ -74,20 +79,32 @@ def import_(
     mapped = {one.partition("=")[0]: one.partition("=")[2] or one for one in experiments}
     options = Options(mapped, into, prefix, deleted, not no_artifacts)
     arrival = arrival_of(Target(to) if to else target)
+    report: Report | FileReport
     try:
-        opened = open_source(source, kind, artifacts_from, step_multiplier)
         with bar() as progress:
             task = progress.add_task("runs", total=None, told="")
-            work = Import(opened, arrival, options, source, lambda at: show(progress, task, at))
-            try:
-                report = work.run()
-            finally:
-                opened.close()
+            if kind == PORTABLE or (kind is None and source.endswith(SUFFIX)):
+                refuse_choice(experiments, into, prefix)
+                events = FileImport(Path(source), arrival, not no_artifacts, lambda at: show(progress, task, at))
+                report = events.run()
+            else:
+                opened = open_source(source, kind, artifacts_from, step_multiplier)
+                work = Import(opened, arrival, options, source, lambda at: show(progress, task, at))
+                try:
+                    report = work.run()
+                finally:
+                    opened.close()
     except (SourceFault, NotTaken) as error:
         raise Failed(str(error)) from error
     finally:
         arrival.close()
     tell(report, report_file, as_json)
+
+
+def refuse_choice(experiments: tuple[str, ...], into: str, prefix: str) -> None:
+    """A portable file comes as it is. Raises Failed when a part of it, or another place, is asked for."""
+    if experiments or into or prefix:
+        raise Failed("a portable file comes back as it was: choose, with --experiment and others, when you export it")
 
 
 def arrival_of(target: Target) -> Arrival:
@@ -115,7 +132,7 @@ def show(progress: Bar, task: Any, at: Progress) -> None:
     progress.update(task, total=at.runs_total, completed=at.runs, told=told)
 
 
-def tell(report: Report, file: Path | None, as_json: bool) -> None:
+def tell(report: Report | FileReport, file: Path | None, as_json: bool) -> None:
     """Write and print a report; exit code 1 when anything differs."""
     text = json.dumps(plain(report.told()), indent=1, ensure_ascii=False, allow_nan=False)
     if file is not None:
@@ -138,4 +155,5 @@ def tell(report: Report, file: Path | None, as_json: bool) -> None:
         say(f"… and {len(differences) - DIFFERENCES_SHOWN_MAX} more; --report lists all")
     if differences:
         raise click.exceptions.Exit(1)
-    say(f"equal: every param, tag, point and artifact of {len(report.runs)} runs was read back from {report.target}")
+    what = "event, byte for byte," if isinstance(report, FileReport) else "param, tag, point and artifact"
+    say(f"equal: every {what} of {len(report.runs)} runs was read back from {report.target}")

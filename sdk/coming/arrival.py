@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
+from headrace.ingest import codec
+from headrace.ingest.envelope import Envelope
 from headrace.ingest.limits import experiment_id_of
 from headrace.sdk.coming.source import Series
 from headrace.sdk.reader import Reader, ReadFailed
@@ -176,20 +178,35 @@ class Arrival:
         if of is not None:
             yield of[0], _series_of(of[1], held)
 
-    def points(self, run_ids: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def points(self, run_ids: Sequence[str], inherited: bool = False) -> Iterator[pa.RecordBatch]:
         """The points of runs, ordered by run, key, step and time, as they come. Raises NotTaken.
 
-        An answer that breaks off is not begun anew: who asked does that.
+        inherited: with what forked runs have from others. An answer that breaks off is not begun anew.
         """
         url = f"{self.url}/api/headrace/v1/export/points"
         try:
-            with self._client.stream("POST", url, json={"run_ids": list(run_ids)}) as answer:
+            with self._client.stream("POST", url, json={"run_ids": list(run_ids), "inherited": inherited}) as answer:
                 self._check(answer)
                 with pa.ipc.open_stream(pa.PythonFile(Stream(answer.iter_raw(256 * 1024)), mode="r")) as reader:
                     for batch in reader:
                         if batch.num_rows:
                             yield batch
         except (httpx.HTTPError, pa.ArrowException, OSError) as error:
+            raise NotTaken(f"{self.url} broke off an answer: {error}") from error
+
+    def events(
+        self, run_ids: Sequence[str], experiment_ids: Sequence[str] = (), whole: bool = False, data: bool = True
+    ) -> Iterator[tuple[Envelope, bytes]]:
+        """The log's events of runs and experiments, each with its frame. Raises NotTaken.
+
+        whole: also of the runs that these were forked from, and of all their experiments. data: else attributes only.
+        """
+        asked = {"run_ids": list(run_ids), "experiment_ids": list(experiment_ids), "whole": whole, "data": data}
+        try:
+            with self._client.stream("POST", f"{self.url}/api/headrace/v1/export/events", json=asked) as answer:
+                self._check(answer)
+                yield from framed(answer.iter_raw(1024 * 1024))
+        except (httpx.HTTPError, codec.Malformed) as error:
             raise NotTaken(f"{self.url} broke off an answer: {error}") from error
 
     def _check(self, answer: httpx.Response) -> None:
@@ -211,6 +228,12 @@ class Arrival:
             return [{**one, "path": prefix + one["path"]} for one in answer.get("files", [])]
 
         return dict(self._files(entries, None, 0))
+
+    def names_at(self, place: str) -> set[str]:
+        """The names of the files right below a path of the artifact store. Raises NotTaken."""
+        path = "/api/2.0/mlflow-artifacts/artifacts"
+        answer = self.patiently(lambda: self.reader.call("GET", path, params={"path": place}))
+        return {str(one["path"]) for one in answer.get("files", []) if not one.get("is_dir")}
 
     def _files(
         self, entries: Callable[[str | None], list[dict[str, Any]]], path: str | None, depth: int
@@ -241,6 +264,22 @@ class Arrival:
             return digest.hexdigest()
 
         return self.patiently(ask)
+
+
+def framed(parts: Iterable[bytes]) -> Iterator[tuple[Envelope, bytes]]:
+    """Envelopes of parts of a stream of frames, each with its frame. Raises Malformed, also when the end is missing."""
+    held = b""
+    for part in parts:
+        held += part
+        start = 0
+        for item, end in codec.decode_frames(held):
+            if isinstance(item, codec.Malformed):
+                raise item
+            yield item, held[start:end]
+            start = end
+        held = held[start:]
+    if held:
+        raise codec.Malformed(f"the stream ends in the middle of a frame, with {len(held)} bytes of it")
 
 
 class Stream(io.RawIOBase):
