@@ -18,16 +18,15 @@ from headrace.sdk.series import plain
 SECTIONS = ("attributes", "params", "metrics", "code", "environment", "packages", "datasets", "tags")
 RUNS_MAX, CORRELATED_MAX = 1_000, 10_000
 """So many runs one request takes; of more that a search finds, the first."""
-as_of_option = click.option("--as-of", default="", metavar="WHEN", help="As it was: a time, or a position of the log.")
 
 
-def _chosen(target: Target, run: tuple[str, ...], most: int, as_of: str, which: dict[str, Any]) -> dict[str, Any]:
+def _chosen(target: Target, run: tuple[str, ...], most: int, which: dict[str, Any]) -> dict[str, Any]:
     """The part of a request that names runs: by their ids, or by the options of a search. most: the request takes.
 
     Raises Failed where there can be none.
     """
     if run:
-        return {"run_ids": list(run), "as_of": as_of}
+        return {"run_ids": list(run), "as_of": which["as_of"]}
     search = Search(target, **which)
     if which["view"] == "active" and search.names:
         return {
@@ -35,12 +34,12 @@ def _chosen(target: Target, run: tuple[str, ...], most: int, as_of: str, which: 
             "filter": which["filter_string"],
             "order_by": list(which["order_by"]),
             "max_runs": min(which["most"], most),
-            "as_of": as_of,
+            "as_of": which["as_of"],
         }
     ids = [found.info.run_id for found in search.runs()]
     if not ids:
         raise Failed("no run matches")
-    return {"run_ids": ids, "as_of": as_of}
+    return {"run_ids": ids, "as_of": which["as_of"]}
 
 
 @click.command()
@@ -48,7 +47,6 @@ def _chosen(target: Target, run: tuple[str, ...], most: int, as_of: str, which: 
 @click.option("--all", "everything", is_flag=True, help="What all runs have in common too.")
 @click.option("--section", "sections", multiple=True, type=click.Choice(SECTIONS), help="Only this; may be repeated.")
 @search_options
-@as_of_option
 @json_option
 @pass_target
 def compare(
@@ -57,13 +55,12 @@ def compare(
     run: tuple[str, ...],
     everything: bool,
     sections: tuple[str, ...],
-    as_of: str,
     as_json: bool,
     **which: Any,
 ) -> None:
     """Compare runs, by their ids or by a search: what differs in params, metrics, code, environment, data sets."""
     body = {
-        **_chosen(target, run, RUNS_MAX, as_of, which),
+        **_chosen(target, run, RUNS_MAX, which),
         "only_differences": not everything,
         "sections": list(sections),
     }
@@ -117,7 +114,6 @@ def _band(text: str) -> str | list[float] | None:
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; stdout if left out.")
 @search_options
-@as_of_option
 @pass_target
 def series(
     target: Target,
@@ -133,7 +129,6 @@ def series(
     band: str,
     format_: str | None,
     output: Path | None,
-    as_of: str,
     **which: Any,
 ) -> None:
     """Metrics of many runs over steps or time, as CSV or Parquet: buckets, points, or groups of runs."""
@@ -141,7 +136,7 @@ def series(
     if format_ == "parquet" and output is None:
         raise Failed("Parquet is no text: name a file with -o")
     body = {
-        **_chosen(target, run, RUNS_MAX, as_of, which),
+        **_chosen(target, run, RUNS_MAX, which),
         "keys": list(keys),
         "x": x,
         "range": between,
@@ -171,15 +166,14 @@ def series(
 )
 @click.option("--param", "params", multiple=True, help="Only this param; may be repeated.")
 @search_options
-@as_of_option
 @json_option
 @pass_target
 def correlate(
-    target: Target, /, metric: str, aggregate: str, params: tuple[str, ...], as_of: str, as_json: bool, **which: Any
+    target: Target, /, metric: str, aggregate: str, params: tuple[str, ...], as_json: bool, **which: Any
 ) -> None:
     """Which params go together with a METRIC, the most important first."""
     body = {
-        **_chosen(target, (), CORRELATED_MAX, as_of, which),
+        **_chosen(target, (), CORRELATED_MAX, which),
         "metric": metric,
         "aggregate": aggregate,
         "params": list(params),
