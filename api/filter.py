@@ -341,7 +341,8 @@ class _Parser(_Cursor):
             raise FilterError(
                 f"{self.fault}: {short(pattern.source)} is no regular expression: {fault}.",
                 pattern.start + 1,
-                f"a regular expression in RE2's syntax of at most {quantities.REGEX_CHARS_MAX} characters",
+                f"a regular expression in RE2's syntax of at most {quantities.REGEX_CHARS_MAX} characters, with at most"
+                f" {quantities.REGEX_REPEATS_MAX} counted repetitions",
             )
 
     # --- values -----------------------------------------------------------------------------------------------------

@@ -5,13 +5,20 @@ from __future__ import annotations
 import functools
 import math
 import re
+import time
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from headrace.api.filter_tokens import FilterError, short
 
 REGEX_CHARS_MAX: Final = 1000
+REGEX_REPEATS_MAX: Final = 200
+REGEX_S_MAX: Final = 10.0
+_PART_CHARS: Final = 100_000
+_COUNTS = re.compile(r"\{([0-9]{1,4})(?:,([0-9]{0,4}))?\}")
 NUMBER_PATTERN: Final = (
     r"^[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
     r"|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])$"
@@ -93,6 +100,8 @@ def regex_fault(pattern: str) -> str | None:
     """What is wrong with a regular expression, or None."""
     if len(pattern) > REGEX_CHARS_MAX:
         return f"it has {len(pattern)} characters"
+    if sum(int(x[1] or x[0]) for x in _COUNTS.findall(pattern)) > REGEX_REPEATS_MAX:
+        return f"its counted repetitions come to more than {REGEX_REPEATS_MAX}"
     try:
         matching(pattern, ("",))
     except pa.ArrowInvalid as error:
@@ -100,19 +109,48 @@ def regex_fault(pattern: str) -> str | None:
     return None
 
 
-def matching(pattern: str, texts: frozenset[str] | tuple[str, ...]) -> frozenset[str]:
-    """Those of the texts in which the pattern matches somewhere; a dot matches every character."""
-    listed = pa.array(list(texts), pa.large_string())
-    return frozenset(listed.filter(pc.match_substring_regex(listed, f"(?s){pattern}")).to_pylist())
+def matching(pattern: str, texts: Collection[str], limit_s: float = REGEX_S_MAX) -> frozenset[str]:
+    """Those of the texts in which the pattern matches somewhere; a dot matches every character.
+
+    Linear time can be long: after limit_s, seconds, it gives up and raises FilterError.
+    """
+    end_s = time.monotonic() + limit_s
+    found: list[str] = []
+    for part in _parts(texts):
+        if time.monotonic() > end_s:
+            raise FilterError(
+                f"Invalid clause(s) in filter string: the regular expression {short(pattern)} takes more than"
+                f" {limit_s:g} s over the texts of these runs.",
+                1,
+                "a simpler regular expression, or fewer experiments",
+            )
+        found += part.filter(pc.match_substring_regex(part, f"(?s){pattern}")).to_pylist()
+    return frozenset(found)
 
 
-@functools.lru_cache(maxsize=65_536)
-def number_of(text: str | None) -> float | None:
-    """The number a param or tag is, or None where it is none or not there."""
-    return None if text is None else plain_number(text)
+def _parts(texts: Collection[str]) -> Iterator[pa.Array]:
+    """The texts in arrays that are short enough to look at the time between two."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        part.append(text)
+        size += len(text)
+        if size > _PART_CHARS:
+            yield pa.array(part, pa.large_string())
+            part, size = [], 0
+    yield pa.array(part, pa.large_string())
 
 
 @functools.lru_cache(maxsize=65_536)
 def matches_regex(pattern: str, text: str) -> bool:
     """Whether the pattern matches somewhere in one text."""
     return bool(matching(pattern, (text,)))
+
+
+# --- params and tags as numbers ---------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=65_536)
+def number_of(text: str | None) -> float | None:
+    """The number a param or tag is, or None where it is none or not there."""
+    return None if text is None else plain_number(text)

@@ -24,6 +24,7 @@ from headrace.api.filter import (
     parse,
     parse_order_by,
 )
+from headrace.api.quantities import matching
 
 A, B, C = (Comparison("param", key, "=", "x") for key in "abc")
 
@@ -188,6 +189,7 @@ def test_an_empty_filter_is_none(text: str) -> None:
         ),
         ("runs", "params.a =~ '(?=a)'", "is no regular expression: invalid perl operator", 13),
         ("runs", f"params.a =~ '{'a' * 1001}'", "it has 1001 characters", 13),
+        ("runs", "params.a =~ '(a?){150}a{60}'", "counted repetitions come to more than 200", 13),
         ("runs", "metrics.at(3) > 1", "Invalid identifier 'metrics.at'", 11),
         ("runs", "metrics.x.at() > 1", "Invalid clause(s) in filter string: ')'", 14),
         ("runs", "metrics.x.at(1.5) > 1", "Invalid clause(s) in filter string: '1.5'", 14),
@@ -252,6 +254,13 @@ def test_a_hostile_number_is_judged_at_once(key: str, value: str) -> None:
     with pytest.raises(FilterError):
         parse(f"{key} > {value}", "runs")
     assert time.perf_counter() - started < 5
+
+
+def test_a_regular_expression_that_takes_long_is_given_up() -> None:
+    texts = [f"{'a' * 5000}{i}" for i in range(100)]
+    with pytest.raises(FilterError, match="takes more than 0 s over the texts of these runs"):
+        matching("(a?){100}a{100}b", texts, limit_s=0)
+    assert matching("a[0-9]$", texts) == frozenset(texts[:10])
 
 
 @pytest.mark.parametrize("unit", ["\\'", "''", "'", "\\''", '"', "`", "(", "<", "a.", "not ", "é"])
