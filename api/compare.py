@@ -75,7 +75,7 @@ async def post_compare(request: Request) -> Response:
     runs = await runs_and_metrics(s, run_ids, cut)
     sections = tuple(dict.fromkeys(asked.sections)) or SECTIONS
     installed = await _packages(s, runs, asked.packages, sections)
-    body = await run_in_threadpool(_compared, run_ids, runs, installed, sections, asked.only_differences)
+    body = await run_in_threadpool(compared, run_ids, runs, installed, sections, asked.only_differences)
     return Response(body, media_type="application/json")
 
 
@@ -96,13 +96,14 @@ async def _packages(
     return await asyncio.gather(*map(read, range(len(runs))))
 
 
-def _compared(
+def compared(
     run_ids: Sequence[str],
     runs: Runs,
     installed: Sequence[Mapping[str, str]],
     sections: Sequence[Section],
     only_differences: bool,
 ) -> bytes:
+    """The answer in JSON. run_ids: as they were asked for. Raises INVALID_PARAMETER_VALUE for one too large."""
     found: list[Row] = []
     equal = held = size = 0
     for row in rows(runs, installed, sections):

@@ -6,7 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from headrace.api.compare import SECTIONS, compared
+from headrace.api.compare_rows import Runs
+from headrace.api.errors import ApiError
 from headrace.api.packages import BYTES_MAX
+from headrace.processors.runs import RunState
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +145,12 @@ def test_a_comparison_needs_two_runs(server: Server, pair: list[str]) -> None:
     assert "run_ids" in refused(server, COMPARE)
     assert "sections" in refused(server, COMPARE, run_ids=pair, sections=["all"])
     assert "50 runs" in refused(server, COMPARE, run_ids=[server.new_run() for _ in range(51)], packages=True)
+
+
+def test_a_comparison_that_would_be_too_large_is_refused() -> None:
+    runs: Runs = [(RunState(name, params={f"p{i}": name * 6000 for i in range(5000)}), {}) for name in "ab"]
+    with pytest.raises(ApiError, match="50 MB of text: compare fewer runs"):
+        compared(["a", "b"], runs, [{}, {}], SECTIONS, True)
 
 
 # --- correlations -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from headrace.api.arrow_stream import stream
+from headrace.api.errors import ApiError
 from headrace.api.metric_history import HISTORY, history
 from headrace.api.points import Points
-from headrace.api.series import Source
+from headrace.api.series import BUCKETS_MAX, Source
 from headrace.api.series_answers import Series, each
-from headrace.api.series_points import Axis, Wanted
+from headrace.api.series_points import Axis, Extents, Wanted
 from headrace.processors import metrics
 from headrace.processors.views import Views, embedded
 
@@ -179,3 +181,19 @@ def test_history_streams_every_point_as_arrow(views: Views) -> None:
     assert read.equals(table)
     assert read.schema == HISTORY
     assert read.column("step").to_pylist()[:3] == [0, 0, 1]
+
+
+def test_more_points_or_buckets_than_one_answer_takes_are_refused_with_a_way_to_ask_for_less(views: Views) -> None:
+    log(views, "wide", [(i, i, float(i)) for i in range(30)])
+    wanted = Wanted(Points(["wide"], ["loss"]), "step")
+    for source in (Source(views, wanted), Source(views, wanted, 10)):
+        with pytest.raises(ApiError, match=r"30 points, and 20 can be answered .* ask for a range"):
+            source.points(20)
+    assert len(Source(views, wanted).points(30)) == 30
+    # As many series of the same points as it takes.
+    reach = Source(views, wanted).extents
+    many_series = np.arange(BUCKETS_MAX // 20 + 1)
+    source = Source(views, wanted)
+    source.extents = Extents(*(np.repeat(column, len(many_series)) for column in astuple(reach)))
+    with pytest.raises(ApiError, match=r"buckets, and 500,000 are the most: .* fewer buckets"):
+        source.buckets(20)
