@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m benchmarks.run [sdk|path|memory|server|crowd|scale|all] [--json FILE] [--quick]`.
+"""Runs the benchmarks: `python -m benchmarks.run [sdk|path|memory|server|crowd|queries|scale|all] [--json FILE] [--quick]`.
 
 scale-workers, scale-rebuild, scale-visible, scale-memory and scale-consumers are the parts of scale, one by one.
 """
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import crowd, machine, memory, path, scale, sdk, server
+from benchmarks import crowd, machine, memory, path, queries, scale, sdk, server
 from benchmarks.figures import Table
 
 Part = Callable[[Path, int, bool, Callable[[str], None]], Iterator[Table]]
@@ -25,6 +25,7 @@ PARTS: dict[str, Part] = {
     "memory": memory.run,
     "server": server.run,
     "crowd": crowd.run,
+    "queries": queries.run,
     "scale": scale.run,
 }
 
