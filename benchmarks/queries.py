@@ -46,9 +46,8 @@ def run(folder: Path, rounds: int, quick: bool, say: Callable[[str], None]) -> I
         table.add(f"the same under {USERS} concurrent users", *_crowd(server.url, made, 2.0 if quick else 20.0))
         say("queries: DataFrame")
         for title, columns in (("all columns", None), ("20 metrics", ["metrics.*"])):
-            table.add(
-                f"all {runs:,} runs to a DataFrame, {title}", _frame(server, made, columns, rounds), "", "", rounds
-            )
+            took_ms = _frame(server, made, columns, rounds)
+            table.add(f"all {runs:,} runs to a DataFrame, {title}", took_ms, "", "", rounds)
         table.notes += [
             f"The data set was made through the ingest gateway in {made.taken_s:,.0f} s:"
             f" {made.points / made.taken_s:,.0f} points/s by one client, until all of it could be searched.",

@@ -1,6 +1,6 @@
-"""Runs the benchmarks: `python -m benchmarks.run [sdk|path|memory|server|crowd|queries|scale|all] [--json FILE] [--quick]`.
+"""Runs the benchmarks: `python -m benchmarks.run [PART] [--json FILE] [--quick]`.
 
-scale-workers, scale-rebuild, scale-visible, scale-memory and scale-consumers are the parts of scale, one by one.
+PART: sdk, path, memory, server, crowd, queries, scale or all (the default). scale-workers, scale-rebuild, scale-visible, scale-memory and scale-consumers are the parts of scale, one by one.
 """
 
 from __future__ import annotations
