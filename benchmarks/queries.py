@@ -54,8 +54,8 @@ def run(folder: Path, rounds: int, quick: bool, say: Callable[[str], None]) -> I
             f"{data_set.KEYS} metrics with {steps} steps and {data_set.PARAMS + 1} params a run. Search: {FILTER},"
             f" by {ORDER}, the first 100.",
             "CPU: the server's processor time a request, without what it does beside.",
-            f"Server memory (RSS): {loaded_mb:,.0f} MB when the data set was in, {max(x[1] for x in watch.samples):,.0f} MB at most"
-            " through all of it.",
+            f"Server memory (RSS): {loaded_mb:,.0f} MB when the data set was in,"
+            f" {max(x[1] for x in watch.samples):,.0f} MB at most through all of it.",
         ]
         yield table
     yield _peers(folder, 100 if quick else 1_000, 20 if quick else 200, say)
