@@ -25,6 +25,14 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers and `--dist loadgroup`: what starts processes runs in one of them, one test after the other;
+    every other file runs as a whole wherever there is room."""
+    for item in items:
+        starts = item.get_closest_marker("e2e") is not None or "kafka" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("processes" if starts else str(item.path)))
+
+
 @dataclass
 class S3Server:
     """A server that speaks S3, in a process of its own. log: its lines, one a request."""
