@@ -10,10 +10,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from headrace.api.errors import invalid
 from headrace.api.forks import Forks, joined
+from headrace.api.mlflow.documents import Documents
 from headrace.api.point_summaries import Summaries, point_summaries
 from headrace.api.points import Cut, Points
 from headrace.api.tracking import Tracking
@@ -42,10 +44,13 @@ SETTLED_MS = 60_000
 
 @dataclass(slots=True)
 class _Moment:
-    """What is remembered of one moment; None for what was not there yet."""
+    """What is remembered of one moment; None for what was not there yet. candidates: by experiments. columns: numbers
+    by run, of these experiments, a metric's key, and the field of its summary."""
 
     states: dict[str, RunState | None] = field(default_factory=dict)
     summaries: dict[tuple[str, str], Summary | None] = field(default_factory=dict)
+    candidates: dict[frozenset[str], list[RunState]] = field(default_factory=dict)
+    columns: dict[tuple[frozenset[str], str, int], Mapping[str, float]] = field(default_factory=dict)
     registry: Registry | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,6 +67,8 @@ class AsOf:
         self._forks = forks
         self._clock = clock
         self._tracking = tracking
+        self.documents = Documents()
+        """Of runs as they were."""
         self._lock = threading.Lock()
         self._cuts: OrderedDict[str, Cut] = OrderedDict()
         self._moments: OrderedDict[tuple[tuple[Partition, int], ...], _Moment] = OrderedDict()
@@ -150,7 +157,27 @@ class AsOf:
 
     def candidates(self, cut: Cut, experiment_ids: Collection[str]) -> list[RunState]:
         """Every run of these experiments, as it was. Raises ViewsUnavailable; invalid where there are too many."""
-        wanted = set(experiment_ids)
+        moment, wanted = self._moment(cut), frozenset(experiment_ids)
+        if wanted not in moment.candidates:
+            found = self._candidates(cut, wanted)
+            if sum(map(len, moment.candidates.values())) > STATES_MAX:
+                moment.candidates.clear()
+            moment.candidates[wanted] = found
+        return moment.candidates[wanted]
+
+    def column(self, cut: Cut, experiment_ids: Collection[str], key: str, field: int) -> Mapping[str, float]:
+        """One field of the summaries of a metric, by run, of the candidates that had it. Raises ViewsUnavailable."""
+        moment, place = self._moment(cut), (frozenset(experiment_ids), key, field)
+        if place not in moment.columns:
+            run_ids = [state.run_id for state in self.candidates(cut, experiment_ids)]
+            summaries = self.summaries(cut, run_ids, [key])
+            if sum(map(len, moment.columns.values())) > 5 * STATES_MAX:
+                moment.columns.clear()
+            values: dict[str, Any] = {run_id: own[key][field] for run_id, own in summaries.items() if key in own}
+            moment.columns[place] = values
+        return moment.columns[place]
+
+    def _candidates(self, cut: Cut, wanted: Collection[str]) -> list[RunState]:
         if self._engine.all_in_memory():
             current = {state.run_id: state for state in self._engine.runs_of(wanted)}
         else:
@@ -170,14 +197,14 @@ class AsOf:
     def summaries(self, cut: Cut, run_ids: Sequence[str], keys: Sequence[str] = ()) -> Summaries:
         """The metrics of runs by key, with what they inherit. keys: none for all. Raises ViewsUnavailable."""
         found: Summaries = {}
-        moment = self._moment(cut)
+        moment, ends = self._moment(cut), cut.offsets(METRICS)
         asked: dict[str, set[str]] = {}
         for run_id, current in self._current_summaries(run_ids).items():
             own = found[run_id] = {}
-            for key in keys or current:
+            for key in keys or list(current):
                 if (summary := current.get(key)) is None:
                     continue
-                if cut.holds(METRICS, summary.partition, summary.offset):
+                if summary.partition < len(ends) and summary.offset < ends[summary.partition]:
                     own[key] = summary
                 elif (run_id, key) in moment.summaries:
                     if (past := moment.summaries[run_id, key]) is not None:
@@ -200,7 +227,10 @@ class AsOf:
             found[run_id] = joined(found.get(run_id, {}), chosen)
         return found
 
-    def _current_summaries(self, run_ids: Sequence[str]) -> Summaries:
+    def _current_summaries(self, run_ids: Sequence[str]) -> Mapping[str, Mapping[str, Summary]]:
+        if self._engine.all_in_memory():
+            metrics = self._engine.metrics_in_memory
+            return {x: of_run for x in run_ids if (of_run := metrics.get(x)) is not None}
         cached = {x: self._engine.cached_summaries(x) for x in run_ids}
         found = {x: summaries for x, summaries in cached.items() if summaries is not None}
         if len(found) < len(cached):
@@ -209,11 +239,11 @@ class AsOf:
 
     def _past_of(self, cut: Cut, current: Mapping[str, RunState]) -> dict[str, RunState]:
         """Runs as they were, from how they are now."""
-        moment = self._moment(cut)
+        moment, ends = self._moment(cut), cut.offsets(RUNS)
         found: dict[str, RunState] = {}
         unknown = []
         for run_id, state in current.items():
-            if cut.holds(RUNS, state.partition, state.offset):
+            if state.partition < len(ends) and state.offset < ends[state.partition]:
                 found[run_id] = state
             elif run_id in moment.states:
                 if (past := moment.states[run_id]) is not None:
@@ -221,7 +251,7 @@ class AsOf:
             else:
                 unknown.append(run_id)
         if unknown:
-            past_ones = refold.run_states(self._views, unknown, cut.offsets(RUNS))
+            past_ones = refold.run_states(self._views, unknown, ends)
             found |= past_ones
             if len(moment.states) < STATES_MAX:
                 moment.states.update((run_id, past_ones.get(run_id)) for run_id in unknown)

@@ -13,7 +13,7 @@ from headrace.api.point_summaries import Summaries
 from headrace.api.points import Cut, Points
 from headrace.api.ranking import Found
 from headrace.api.services import Services
-from headrace.api.syntax import Comparison, Expression, Order, PointColumns, comparisons
+from headrace.api.syntax import Expression, Order, PointColumns, comparisons
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
 from headrace.processors.metrics import Summary
 from headrace.processors.registry import LoggedModel, Registry
@@ -97,17 +97,21 @@ def _in_views(s: Services, query: RunQuery, limit: int, offset: int) -> list[str
 def _past(s: Services, query: RunQuery, cut: Cut) -> Found:
     states, registry = s.past.candidates(cut, query.experiment_ids), s.past.registry_at(cut)
     asked = point_aggregates.wanted(comparisons(query.expression), query.order)
-    keys = _metric_keys(query, asked)
+
+    def column(key: str, field: int) -> Mapping[str, float]:
+        return s.past.column(cut, query.experiment_ids, key, field)
+
     run_ids = [state.run_id for state in states]
-    metrics = s.past.summaries(cut, run_ids, keys) if keys else {}
-    columns = {what: _past_column(s, what, run_ids, metrics, cut) for what in asked}
+    columns = {what: _past_column(s, what, run_ids, column, cut) for what in asked}
     # What goes on had gone on until the moment.
     now_ms = cut.time_ms if query.now_ms is None and cut.time_ms is not None else _now_ms(s, query)
-    return _select(query, states, metrics, registry.deleted_ids(), now_ms, _models(registry, query), columns)
+    models = _models(registry, query)
+    return _select(query, states, {}, registry.deleted_ids(), now_ms, models, columns, column)
 
 
-def _past_column(s: Services, what: What, run_ids: list[str], metrics: Summaries, cut: Cut) -> dict[str, float]:
-    having = list(point_aggregates.tokens(what, metrics, run_ids))
+def _past_column(s: Services, what: What, run_ids: list[str], column: MetricColumn, cut: Cut) -> dict[str, float]:
+    offsets = [column(key, _OFFSET) for key in point_aggregates.keys_of(what)]
+    having = list(point_aggregates.tokens_of(offsets, run_ids))
     values: dict[str, float] = {}
     for start in range(0, len(having), _RUNS_A_QUERY):
         asked = having[start : start + _RUNS_A_QUERY]
@@ -149,14 +153,6 @@ def _models(registry: Registry, query: RunQuery) -> dict[str, LoggedModel]:
     named = [(x.entity, x.key) for x in comparisons(query.expression)] + [(x.entity, x.key) for x in query.order]
     wanted = any(entity == "model" and key != "id" for entity, key in named)
     return dict(registry.logged_models) if wanted else {}
-
-
-def _metric_keys(query: RunQuery, asked: list[What]) -> list[str]:
-    """The metrics that a query looks at."""
-    named: list[Comparison | Order] = [*comparisons(query.expression), *query.order]
-    keys = {x.key: None for x in named if x.entity == "metric"}
-    literal = {x.aggregate.literal: None for x in named if x.aggregate and x.aggregate.literal}
-    return list(keys | literal | {key: None for what in asked for key in point_aggregates.keys_of(what)})
 
 
 async def _columns_of(s: Services, query: RunQuery, runs: list[RunState], column: MetricColumn) -> PointColumns:

@@ -8,7 +8,6 @@ from typing import Final, TypeAlias
 
 from headrace.api.points import Link, Points
 from headrace.api.syntax import Aggregate, Comparison, Order
-from headrace.processors.metrics import Summary
 from headrace.processors.views import Views
 
 What: TypeAlias = tuple[str, Aggregate]
@@ -56,17 +55,6 @@ def read(views: Views, what: What, points: Points) -> dict[str, float]:
         )
         source = f"{points.sql} AS points INNER JOIN ({best}) AS best USING (run_id, step) WHERE key = {{key:String}}"
     return dict(views.rows(f"SELECT run_id, {_LAST} FROM {source} GROUP BY run_id", parameters))
-
-
-def tokens(what: What, metrics: Mapping[str, Mapping[str, Summary]], run_ids: Iterable[str]) -> dict[str, Token]:
-    """How far the metrics that take part have come, for the runs that have them all. metrics: by run and key."""
-    keys = keys_of(what)
-    found: dict[str, Token] = {}
-    for run_id in run_ids:
-        summaries = metrics.get(run_id)
-        if summaries is not None and all(key in summaries for key in keys):
-            found[run_id] = tuple(summaries[key].offset for key in keys)
-    return found
 
 
 def tokens_of(offsets: Sequence[Mapping[str, float]], run_ids: Iterable[str]) -> dict[str, Token]:

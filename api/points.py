@@ -21,10 +21,6 @@ class Cut:
     ends: Mapping[Partition, int]
     time_ms: int | None = None
 
-    def holds(self, topic: str, partition: int, offset: int) -> bool:
-        """Whether a record was in the log at this moment."""
-        return offset < self.ends.get(Partition(topic, partition), 0)
-
     @property
     def parameters(self) -> dict[str, Any]:
         """What BEFORE's parameter holds."""

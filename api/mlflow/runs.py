@@ -240,7 +240,8 @@ async def search_runs(s: Services, asked: SearchRuns) -> dict[str, Any]:
     if page.cut is None:
         runs: list[Any] = [s.documents.of(*run) for run in await s.tracking.runs(page.run_ids)]
     else:
-        runs = [entities.run(*run) for run in await run_in_threadpool(s.past.runs, page.cut, page.run_ids)]
+        found = await run_in_threadpool(s.past.runs, page.cut, page.run_ids)
+        runs = [s.past.documents.of(*run) for run in found]
     return present(runs=runs, next_page_token=page.next_token)
 
 
