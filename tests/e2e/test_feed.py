@@ -37,6 +37,19 @@ def ends(server: Server) -> dict[str, int]:
     return {partition: int(offset) for partition, offset in places}
 
 
+def since(server: Server, after: str) -> set[str]:
+    """The positions of what was logged from a moment on, an answer a time."""
+    found: list[str] = []
+    while True:
+        params = {"after": after, "limit": 50}
+        answer = server.request("GET", EVENTS, params=params, headers={"Accept": "application/json"}).json()
+        found += [one["position"] for one in answer["events"]]
+        after = answer["next"]
+        if answer["caught_up"]:
+            assert len(set(found)) == len(found)
+            return set(found)
+
+
 def whole(server: Server) -> dict[str, list[int]]:
     """Every offset of every partition that has any."""
     return {partition: list(range(end)) for partition, end in ends(server).items() if end}
@@ -143,6 +156,10 @@ def test_over_kafka_a_reader_gets_every_event_of_all_partitions_once_though_the_
             trainer.finish(90)
         eventually(lambda: reader.offsets() == whole(other))
         assert reader.points() == dict.fromkeys(run_ids, 4000)
+        times = sorted(message.data["logged_ms"] for message in reader.messages)
+        half = times[len(times) // 2]
+        later = {message.position for message in reader.messages if message.data["logged_ms"] >= half}
+    assert since(other, str(half)) == later
     with closing(FeedReader(other.url, after="begin", run_ids=run_ids[0], types="run.*")) as reader:
         eventually(lambda: any(message.data["type"] == "headrace.run.ended" for message in reader.messages))
         assert {message.data["subject"] for message in reader.messages} == {run_ids[0]}
