@@ -37,6 +37,10 @@ class NotTaken(Exception):
     """The server does not take, or give, what it should; the message says what it said."""
 
 
+class Rejected(NotTaken):
+    """The server takes requests, and not these events, such as those of a run that was erased."""
+
+
 class Arrival:
     """One Headrace server. For one thread."""
 
@@ -73,7 +77,7 @@ class Arrival:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def send(self, frames: Sequence[bytes]) -> None:
-        """Append frames, in order, in requests that are short enough. Raises NotTaken."""
+        """Append frames, in order, in requests that are short enough. Raises NotTaken; Rejected for some of them."""
         left = iter(frames)
         held = next(left, None)
         while held is not None:
@@ -86,13 +90,10 @@ class Arrival:
             self._send(request)
 
     def _send(self, frames: Sequence[bytes]) -> None:
-        def ask() -> None:
-            receipt = self._transport.send(b"".join(frames), ())
-            if receipt.rejected:
-                raise Refused(f"{self.url} set aside {len(receipt.rejected)} events: {receipt.rejected[0][1]}")
-
         try:
-            self.patiently(ask)
+            receipt = self.patiently(lambda: self._transport.send(b"".join(frames), ()))
+            if receipt.rejected:
+                raise Rejected(f"{self.url} did not take {len(receipt.rejected)} events: {receipt.rejected[0][1]}")
         except NotTaken as error:
             if not isinstance(error.__cause__, TooLarge) or len(frames) < 2:
                 raise

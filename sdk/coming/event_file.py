@@ -18,7 +18,7 @@ from headrace.ingest import codec
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.events import ExperimentCreated
 from headrace.ingest.limits import artifact_path_fault
-from headrace.sdk.coming.arrival import Arrival, NotTaken, framed
+from headrace.sdk.coming.arrival import Arrival, NotTaken, Rejected, framed
 from headrace.sdk.coming.importing import Progress
 from headrace.sdk.coming.source import Left, SourceFault
 from headrace.sdk.going.portable import Bad, PortableFile
@@ -154,11 +154,18 @@ class FileImport:
             size += len(frame)
             self.report.sent += 1
             if size >= _REQUEST_BYTES:
-                self._arrival.send(frames)
+                self._append(frames)
                 frames, size = [], 0
                 self.progress.runs_total, self.progress.runs = self.report.events, self.report.sent + self.report.held
                 self._told(self.progress)
-        self._arrival.send(frames)
+        self._append(frames)
+
+    def _append(self, frames: list[bytes]) -> None:
+        try:
+            self._arrival.send(frames)
+        except Rejected as error:
+            # The others of the request are in the log.
+            self.report.faults.append(str(error))
 
     def _hashes(self, hashed: Callable[[Envelope, bytes], int], data: bool) -> Hashes:
         """A hash of each event that the server has of the runs and experiments of the file, sorted; 8 bytes each."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
 from headrace.sdk.coming import checksums, writing
-from headrace.sdk.coming.arrival import Arrival, NotTaken
+from headrace.sdk.coming.arrival import Arrival, NotTaken, Rejected
 from headrace.sdk.coming.checksums import Counted, counted, digest_of, facts
 from headrace.sdk.coming.mlflow_json import run_of
 from headrace.sdk.coming.models import import_models
@@ -182,7 +182,7 @@ class Import:
                     self._read(expected)
                 sent.append(expected)
                 self.report.left += run.problems
-            except SourceFault as error:
+            except (SourceFault, Rejected) as error:
                 report.outcome = "failed"
                 report.differences.append(str(error))
                 self._done_with(1)
@@ -190,8 +190,13 @@ class Import:
         lacking = self._compare(sent, experiment_id, experiment.deleted)
         for expected in lacking:
             expected.report.outcome = "completed"
-            self._complete(expected, experiment_id, name)
-        self._compare(lacking, experiment_id, experiment.deleted)
+            try:
+                self._complete(expected, experiment_id, name)
+            except Rejected as error:
+                expected.report.outcome = "failed"
+                expected.report.differences.append(str(error))
+        completed = [expected for expected in lacking if expected.report.outcome == "completed"]
+        self._compare(completed, experiment_id, experiment.deleted)
         self._done_with(len(sent))
 
     def _done_with(self, runs: int) -> None:
@@ -320,7 +325,8 @@ class Import:
         event, time_ms = next(writing.events_of(run, experiment_id, name))
         self._arrival.send([first.event(run.run_id, event, time_ms)])
         given = self._arrival.run(run.run_id)
-        assert given is not None
+        if given is None:
+            raise NotTaken(f"{self._arrival.url} has the run {run.run_id} no more")
         there = run_of(given)
         here: dict[str, Series] = {}
         for _, series in self._arrival.series([run.run_id]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,7 +125,7 @@ class MlflowDatabase:
         is_nan = "is_nan" if "is_nan" in columns else "0"
         links = self._links(run_id)
         key: str | None = None
-        points: tuple[list[int], list[int], list[float]] = ([], [], [])
+        points = (array("q"), array("q"), array("d"))
         for row in self._rows(
             f"SELECT key, {step}, timestamp, CASE WHEN {is_nan} THEN NULL ELSE value END FROM metrics"
             " WHERE run_uuid = ? ORDER BY key",
@@ -133,7 +134,7 @@ class MlflowDatabase:
             if row[0] != key:
                 if key is not None:
                     yield _series(key, points, links)
-                key, points = row[0], ([], [], [])
+                key, points = row[0], (array("q"), array("q"), array("d"))
             points[0].append(integer(row[1], f"a step of {key}"))
             points[1].append(integer(row[2], f"a time of {key}"))
             points[2].append(_number(row[3], row[0]))
@@ -245,7 +246,7 @@ class MlflowDatabase:
 
 
 def _series(
-    key: str, points: tuple[list[int], list[int], list[float]], links: dict[tuple[str, int, int], str]
+    key: str, points: tuple[array[int], array[int], array[float]], links: dict[tuple[str, int, int], str]
 ) -> Series:
     step, timestamp_ms, value = points
     models = [links.get((key, time, at), "") for time, at in zip(timestamp_ms, step, strict=True)] if links else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,14 +110,13 @@ class MlflowFiles:
         folder = self._runs[run_id] / "metrics"
         links = self._links_of(self._runs[run_id].parent).get(run_id, {})
         for key in names_below(folder):
-            step: list[int] = []
-            timestamp_ms: list[int] = []
-            value: list[float] = []
+            # Arrays: 24 bytes a point, where lists have four times as many.
+            step, timestamp_ms, value = array("q"), array("q"), array("d")
             texts: list[str] = []
             for words in self._lines(folder / key, run_id):
-                timestamp_ms.append(int(words[0]))
+                timestamp_ms.append(integer(words[0], f"a time of {key}"))
                 value.append(float(words[1]))
-                step.append(int(words[2]) if len(words) > 2 else 0)
+                step.append(integer(words[2], f"a step of {key}") if len(words) > 2 else 0)
                 if links:
                     texts.append(words[1])
             models = [links.get((key, *point), "") for point in zip(timestamp_ms, step, texts, strict=False)]

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,16 +110,14 @@ class MlflowServer:
         if run_id not in self._keys:
             self.run(run_id)
         for key in self._keys[run_id]:
-            step: list[Any] = []
-            timestamp_ms: list[Any] = []
-            value: list[Any] = []
+            step, timestamp_ms, value = array("q"), array("q"), array("d")
             params = {"run_id": run_id, "metric_key": key, "max_results": str(PAGE_POINTS)}
             try:
                 for one in self._pages("GET", f"{V2}/metrics/get-history", "metrics", params):
                     step.append(int(one.get("step") or 0))
                     timestamp_ms.append(int(one.get("timestamp") or 0))
                     value.append(float(one.get("value", 0.0)))
-            except (TypeError, ValueError, AttributeError) as error:
+            except (TypeError, ValueError, AttributeError, OverflowError) as error:
                 raise SourceFault(f"{self.url} gave a point of {key!r} that is none: {error}") from error
             found = series_of(key, step, timestamp_ms, value)
             yield found._replace(value=unclamped(found.value))

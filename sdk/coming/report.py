@@ -32,12 +32,11 @@ class RunReport:
 
 @dataclass(slots=True)
 class Report:
-    """A whole import. verified: whether everything was read back and compared."""
+    """A whole import."""
 
     source: str
     system: str
     target: str
-    verified: bool = True
     experiments: dict[str, str] = field(default_factory=dict)
     runs: list[RunReport] = field(default_factory=list)
     models: list[RunReport] = field(default_factory=list)
@@ -72,7 +71,6 @@ class Report:
             "system": self.system,
             "target": self.target,
             "equal": self.equal,
-            "verified": self.verified,
             "totals": self.totals(),
             "skipped_deleted": self.skipped_deleted,
             "experiments": self.experiments,

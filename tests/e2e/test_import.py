@@ -172,6 +172,21 @@ def test_a_fault_in_one_run_is_reported_and_the_others_come(server: Server, tmp_
     assert "Traceback" not in said
 
 
+def test_a_run_that_was_erased_here_stays_erased_and_the_others_come(server: Server, tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    experiment = write_experiment(root)
+    write_run(experiment, run_id(1), {"m": [(1, 1.0, 1)]})
+    assert run_import(root, server)[0] == 0
+    server.post("/api/2.0/mlflow/runs/delete", {"run_id": run_id(1)})
+    assert server.post("/api/headrace/v1/gc", {"run_ids": [run_id(1)]})["runs"]
+    write_run(experiment, run_id(2), {"m": [(1, 1.0, 1)]})
+    code, report, said = run_import(root, server)
+    assert (code, {one["run_id"]: one["outcome"] for one in report["runs"]}) == (
+        1, {run_id(1): "failed", run_id(2): "imported"},
+    )  # fmt: skip
+    assert "was erased, and takes nothing more" in said
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
