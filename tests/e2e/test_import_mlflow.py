@@ -26,7 +26,7 @@ def mlflow(request: pytest.FixtureRequest, missing: Callable[[str], None]) -> Pa
     """The Python of an environment with MLflow: its newest version, and the major version before."""
     if request.param == "mlflow-3.17.2":
         return environment(request.param, ["mlflow==3.17.2", "scikit-learn", "matplotlib"], missing)
-    return environment(request.param, ["mlflow==2.22.*", "setuptools<81"], missing)
+    return environment(request.param, ["mlflow==2.22.*", "setuptools<81", "sqlalchemy<2.1"], missing)
 
 
 def filled(mlflow: Path, folder: Path, uri: str) -> str:
