@@ -197,6 +197,35 @@ BODIES: dict[str, Any] = {
     f"POST {V2}/logged-models/{{model_id}}/params": {"params": [_PAIR]},
     f"PATCH {V2}/logged-models/{{model_id}}/tags": {"tags": [_PAIR]},
     f"POST {OURS}/series": {"run_ids": ["{run_id}"], "key": "loss", "x": "time", "buckets": 5, "range": [0, 9]},
+    f"POST {OURS}/runs/table": {
+        "experiment_ids": ["0"],
+        "filter": "metrics.loss.min < 1k OR params.p0 =~ '^a' OR metrics.loss.at(1) > 0 OR duration > 1h",
+        "order_by": ["metrics.loss.at_best(loss) DESC", "models.name"],
+        "run_view_type": "ALL",
+        "max_results": 5,
+        "columns": ["run_name", "metrics.*"],
+        "as_of": "2030-01-01",
+    },
+    f"POST {OURS}/runs/move": {"run_ids": ["{run_id}"], "experiment_id": "0"},
+    f"POST {OURS}/runs/fork": {
+        "run_id": "{run_id}",
+        "step": 1,
+        "name": "n",
+        "experiment_id": "0",
+        "params": {"p": "1"},
+        "tags": {"t": "1"},
+    },
+    f"POST {OURS}/compare": {"run_ids": ["{run_id}"], "only_differences": False, "sections": ["params"]},
+    f"POST {OURS}/correlations": {"run_ids": ["{run_id}"], "metric": "loss", "aggregate": "min", "params": ["p0"]},
+    f"POST {OURS}/export/points": {"run_ids": ["{run_id}"], "inherited": True},
+    f"POST {OURS}/export/events": {"run_ids": ["{run_id}"], "experiment_ids": ["0"], "whole": True, "data": False},
+    f"POST {OURS}/sql": {
+        "query": "SELECT 1 AS x",
+        "format": "json",
+        "timeout_s": 5,
+        "memory_bytes_max": 100_000_000,
+        "rows_max": 10,
+    },
     "POST /api/2.0/mlflow-artifacts/mpu/create": {"path": "f", "num_parts": 2},
     "POST /api/2.0/mlflow-artifacts/mpu/create/{path}": {"path": "f", "num_parts": 2},
     "POST /api/2.0/mlflow-artifacts/mpu/complete": {"path": "f", "upload_id": "x", "parts": [{"part_number": 2}]},
@@ -211,8 +240,9 @@ BODIES: dict[str, Any] = {
 """A body for every route that reads JSON; what stands in braces is filled in."""
 
 _BINARY = (f"POST {OURS}/events",)
-_WITHOUT = (f"POST {OURS}/rebuild", f"POST {OURS}/rebuild/back")
-"""Not damaged here: a rebuild in the middle would fold some of what the last test counts a second time."""
+_WITHOUT = (f"POST {OURS}/rebuild", f"POST {OURS}/rebuild/back", f"POST {OURS}/gc")
+"""Not damaged here: a rebuild in the middle would fold some of what the last test counts a second time, and one that
+erases would take some of it away."""
 
 RAW = [
     *("null", "true", "false", "0", "-1", "-0", "1.0", "1.5", "1e5", "NaN", "Infinity", "-Infinity", "1e999", "-1e999"),

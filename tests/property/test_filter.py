@@ -568,10 +568,21 @@ STATES = [state_of(run) for run in RUNS]
 METRICS = {run["run_id"]: run["metrics"] for run in RUNS}
 
 
-@given(expression=st.none() | EXPRESSIONS, order=ORDERS, limit=st.sampled_from([1, 3, 100]), offset=st.integers(0, 5))
+def column_of(key: str, field: int) -> dict[str, Any]:
+    """One field of the summaries of a metric, by run."""
+    return {run_id: of_run[key][field] for run_id, of_run in METRICS.items() if key in of_run}
+
+
+@given(
+    expression=st.none() | EXPRESSIONS,
+    order=ORDERS,
+    limit=st.sampled_from([1, 3, 100]),
+    offset=st.integers(0, 5),
+    by_columns=st.booleans(),
+)
 @settings(max_examples=300, deadline=None)
 def test_memory_finds_what_a_plain_reading_finds(
-    expression: Expression | None, order: list[Order], limit: int, offset: int
+    expression: Expression | None, order: list[Order], limit: int, offset: int, by_columns: bool
 ) -> None:
     found = find(
         STATES,
@@ -583,6 +594,7 @@ def test_memory_finds_what_a_plain_reading_finds(
         now_ms=NOW_MS,
         models=MODELS,
         columns=COLUMNS,
+        metric_column=column_of if by_columns else None,
     )
     for _ in range(2):  # whether it was put in order meanwhile or not
         assert [x.run_id for x in found.page(offset, limit)] == expected(expression, order)[offset : offset + limit]
