@@ -136,3 +136,43 @@ def test_without_clickhouse_writes_are_taken_and_reads_say_why_not_and_nothing_i
         found = one.post(f"{MLFLOW}/runs/search", {"experiment_ids": ["0"]})["runs"]
         assert {run["info"]["run_id"] for run in found} == set(ids)
         assert one.status()["fault"] is None
+
+
+def test_replicas_agree_on_the_past_on_pages_and_on_forks(cluster: Cluster) -> None:
+    _, (one, other) = cluster.start(workers=1, servers=2)
+    experiment = one.post(f"{MLFLOW}/experiments/create", {"name": "looked back at"})["experiment_id"]
+    runs = [new_run(one, experiment_id=experiment, start_time=number) for number in range(5)]
+    for number, run_id in enumerate(runs):
+        log_points(one, run_id, number)
+    query = {"experiment_ids": [experiment], "max_results": 3, "order_by": ["metrics.loss DESC"]}
+    first = one.post(f"{MLFLOW}/runs/search", query)
+    last = other.get("/api/headrace/v1/history", kind="run", id=runs[4])["entries"][-1]
+    then = str(last["logged_ms"] + 60_000)
+    while time.time() * 1000 < last["logged_ms"] + 1_500:
+        time.sleep(0.05)
+    before = str(int(time.time() * 1000) - 500)
+
+    fork = other.post("/api/headrace/v1/runs/fork", {"run_id": runs[4], "step": 4})["run"]["info"]["run_id"]
+    log_points(other, runs[0], 100)
+    other.post(f"{MLFLOW}/runs/delete", {"run_id": runs[1]})
+    other.post("/api/headrace/v1/runs/move", {"run_ids": [runs[2]], "experiment_id": "0"})
+
+    # The second page comes from the server that never saw the first.
+    second = other.post(f"{MLFLOW}/runs/search", {**query, "page_token": first["next_page_token"]})
+    assert ids(first) + ids(second) == runs[::-1]
+    for server in (one, other):
+        assert ids(server.post(f"{MLFLOW}/runs/search", {**query, "max_results": 9, "as_of": before})) == runs[::-1]
+        assert set(ids(server.post(f"{MLFLOW}/runs/search", {**query, "max_results": 9, "as_of": then}))) == {
+            *(runs[0], runs[3], runs[4]),
+            fork,
+        }
+        [latest] = server.get(f"{MLFLOW}/runs/get", run_id=fork)["run"]["data"]["metrics"]
+        assert (latest["key"], latest["value"]) == ("loss", 4.0)
+        assert server.history(fork, "loss").column("step").to_pylist() == [4]
+        moved = server.get("/api/headrace/v1/history", kind="run", id=runs[2])["entries"][-1]["changes"]
+        assert moved == [{"field": "experiment_id", "from": experiment, "to": "0"}]
+
+
+def ids(answer: Any) -> list[str]:
+    """The runs of a search, in its order."""
+    return [run["info"]["run_id"] for run in answer.get("runs", [])]
