@@ -80,8 +80,9 @@ class Sweeper:
             for held in batch:
                 found[held.subject].records += 1
                 found[held.subject].record_bytes += held.bytes
-        for partition, held in self._letters_without_subject(run_ids):
-            log.erase(partition, [held.offset])
+        for letter, held in self._letters([""]):
+            if letter.attributes.get("subject") in run_ids:
+                log.erase(Partition(DEAD_LETTERS, 0), [held.offset])
         log.settle(SETTLE_S)
         return found
 
@@ -129,21 +130,21 @@ class Sweeper:
                     if held.type not in ERASED_TYPES and held.type not in KEPT:
                         yield partition, held
 
-    def _letters_without_subject(self, run_ids: Collection[str]) -> Iterator[tuple[Partition, Held]]:
-        """Dead letters of the gateway, which tell their subject among the attributes."""
+    def _letters(self, subjects: Collection[str]) -> Iterator[tuple[e.EventRejected, Held]]:
+        """The dead letters with these subjects; those of the gateway have none, and tell it among the attributes."""
         log = self._log
         assert isinstance(log, ErasableLog)
         partition = Partition(DEAD_LETTERS, 0)
         end = self._log.end()[partition]
         for first in range(0, end, SCAN_RECORDS):
-            for held in log.held(partition, [""], first, min(end, first + SCAN_RECORDS)):
+            for held in log.held(partition, subjects, first, min(end, first + SCAN_RECORDS)):
                 [record] = self._log.read(partition, held.offset, 1, 1)
                 try:
                     letter = codec.decode_event(record.envelope)
                 except (codec.Malformed, codec.UnknownType):
                     continue
-                if isinstance(letter, e.EventRejected) and letter.attributes.get("subject") in run_ids:
-                    yield partition, held
+                if isinstance(letter, e.EventRejected):
+                    yield letter, held
 
     # --- the registry -------------------------------------------------------------------------------------------------
 
@@ -164,11 +165,21 @@ class Sweeper:
         if others:
             self._views.delete("events", condition, {"offsets": others})
         if isinstance(log, ErasableLog):
+            for letter, held in self._letters((*erased, "")):
+                if _is_below(letter, held, erased):
+                    log.erase(Partition(DEAD_LETTERS, 0), [held.offset])
             for offsets in (others, own):
                 for first in range(0, len(offsets), ERASE_RECORDS):
                     log.erase(partition, offsets[first : first + ERASE_RECORDS])
             log.settle(SETTLE_S)
         self._views.delete("events", _BELOW, below)
+
+
+def _is_below(letter: e.EventRejected, held: Held, erased: Mapping[str, int]) -> bool:
+    """Whether a dead letter is about something erased, before it was."""
+    end = erased.get(held.subject or str(letter.attributes.get("subject", "")))
+    topic, _, offset = letter.record.rpartition("/")
+    return end is not None and (not topic or (topic == f"{REGISTRY}/0" and offset.isdecimal() and int(offset) < end))
 
 
 def registry_offsets(log: Log, erased: Mapping[str, int]) -> tuple[list[int], list[int]]:

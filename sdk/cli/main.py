@@ -11,6 +11,7 @@ from headrace.sdk.cli.doctor import doctor
 from headrace.sdk.cli.events import events
 from headrace.sdk.cli.experiments import experiments
 from headrace.sdk.cli.export_ import export_
+from headrace.sdk.cli.gc import gc
 from headrace.sdk.cli.history import history
 from headrace.sdk.cli.import_ import import_
 from headrace.sdk.cli.log import log
@@ -52,7 +53,7 @@ def version() -> None:
 
 COMMANDS = (
     *(server, worker, demo, sync, import_, export_, experiments, runs, history, sql, events),
-    *(log, topics, rebuild, views, doctor),
+    *(log, topics, rebuild, gc, views, doctor),
 )
 for command in COMMANDS:
     main.add_command(command)

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headrace.api.erasing import Eraser, Wanted
+from headrace.api.errors import unavailable
+from headrace.api.stores.local import LocalStore
+from headrace.api.stores.store import Entry
 from headrace.ingest import codec, events
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import Partition
+from headrace.processors.erasing import Sweeper
 
 from tests.unit.api.conftest import V2, Server
 
@@ -275,3 +280,37 @@ def test_wrong_requests_of_gc_are_refused_with_a_sentence(fresh: Server) -> None
         answer = fresh.call("POST", GC, json=asked)
         assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), asked
     assert fresh.call("POST", GC, content=b"\xff").status_code == 400
+
+
+class Down(LocalStore):
+    """A store that does not answer now."""
+
+    def list(self, path: str) -> list[Entry]:
+        raise unavailable("the store is down")
+
+
+def test_a_run_whose_artifacts_cannot_be_deleted_now_is_closed_reported_and_finished_later(fresh: Server) -> None:
+    run_id = deleted_run(fresh)
+    s = fresh.services
+    store = Down(fresh.folder / "artifacts")
+    eraser = Eraser(Sweeper(s.log, s.views), s.views, s.engine, s.tracking, s.past, store, s.clock)
+    done = fresh.wait(eraser.erase(Wanted(run_ids=[run_id]), dry_run=False))
+    assert (done.runs, [x.id for x in done.left]) == ([], [run_id])
+    assert "store is down" in done.left[0].reason
+    fresh.refused("runs/restore", "RESOURCE_DOES_NOT_EXIST", 404, run_id=run_id)
+    assert "being erased since" in fresh.call("GET", f"{V2}/runs/get", params={"run_id": run_id}).json()["message"]
+    assert [(x["run_id"], x["files"]) for x in gc(fresh)["runs"]] == [(run_id, 1)]
+    assert rebuilt_equal(fresh)
+
+
+def test_a_restart_remembers_which_runs_were_erased(tmp_path: Path) -> None:
+    before = Server(tmp_path / "data")
+    run_id = deleted_run(before)
+    gc(before, run_ids=[run_id])
+    before.close()
+    after = Server(tmp_path / "data")
+    answer = sent(after, sdk(events.AttributesLogged({"x": SECRET}), run_id, 7))
+    assert (answer["accepted"], len(answer["rejected"])) == (0, 1)
+    assert "erased at" in after.call("GET", f"{V2}/runs/get", params={"run_id": run_id}).json()["message"]
+    assert after.post("runs/search", experiment_ids=["0"], run_view_type="ALL").get("runs", []) == []
+    after.close()
