@@ -116,6 +116,10 @@ def serve(settings: Settings) -> None:
             server.run(sockets=[bound])
         finally:
             address.unlink(missing_ok=True)
+            if server.started and app.state.sql.busy:
+                # An SQL statement that the engine cannot stop reads the views: to close them under it would crash.
+                log.close()
+                os._exit(0)
             stored.close()
             log.close()
         if not server.started:

@@ -8,6 +8,7 @@ import io
 import itertools
 import math
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -112,7 +113,9 @@ def _rows(table: pa.Table) -> Iterator[list[tuple[Any, ...]]]:
 
 def _values(column: pa.Array) -> list[Any]:
     try:
-        found: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
+        with warnings.catch_warnings():  # of a map that has a key twice the last one is told
+            warnings.simplefilter("ignore")
+            found: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
         return found
     except (OverflowError, ValueError):  # a time that no calendar of Python's has
         return column.cast(pa.int64()).to_pylist() if pa.types.is_timestamp(column.type) else ["?"] * len(column)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-TIMEOUT_S_MAX = 30.0
+TIMEOUT_S_MAX = 25.0
+"""Below the 30 s after which a ClickHouse server that says nothing is given up."""
 MEMORY_BYTES = 500_000_000
 MEMORY_BYTES_MAX = 1_000_000_000
 ROWS_MAX = 1_000_000

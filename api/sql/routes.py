@@ -19,7 +19,8 @@ from headrace.api.sql.limits import MEMORY_BYTES, MEMORY_BYTES_MAX, ROWS_MAX, TI
 from headrace.api.sql.memory import given_back
 from headrace.api.sql.query import answer, compiled
 from headrace.api.sql.refusal import Refusal
-from headrace.api.sql.running import ClientLeft, Running
+from headrace.api.sql.running import ClientLeft, Running, Turn
+from headrace.ingest.topics import REGISTRY
 
 router = APIRouter(tags=["sql"])
 
@@ -84,10 +85,11 @@ async def post_sql(request: Request) -> Response:
         raise invalid(f"Invalid SQL request: {error}") from error
     parts = services(request)
     await parts.tracking.caught_up()
+    await parts.tracking.folded(REGISTRY)
     running: Running = request.app.state.sql
     limits = Limits(asked.timeout_s, asked.memory_bytes_max, asked.rows_max)
     try:
-        pieces = await running.run(request, parts.views, limits, lambda tag: _answer(parts, asked, limits, tag))
+        pieces = await running.run(request, parts.views, limits, lambda turn: _answer(parts, asked, limits, turn))
     except Refusal as refusal:
         raise invalid(f"SQL: {refusal}") from None
     except ClientLeft:
@@ -119,10 +121,11 @@ async def get_views() -> Response:
     return Response(msgspec.json.encode({"views": views}), media_type="application/json")
 
 
-def _answer(parts: Services, asked: SqlRequest, limits: Limits, tag: str) -> Iterator[bytes]:
+def _answer(parts: Services, asked: SqlRequest, limits: Limits, turn: Turn) -> Iterator[bytes]:
     with given_back(parts.views):
         sources = Sources(parts.engine.registry, lambda: parts.forks.links(parts.engine.forked().copy()))
-        query = compiled(parts.views, sources, asked.query, limits, tag)
+        query = compiled(parts.views, sources, asked.query, limits, turn.tag)
+        turn.check()
         table = answer(parts.views, query, limits)
     pieces = answers.pieces(table, asked.format)
     try:

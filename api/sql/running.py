@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -30,6 +31,19 @@ GRACE_S = 2.0
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A statement's turn. tag: names its queries while they run. over: set when nobody waits for it any more."""
+
+    tag: str
+    over: threading.Event
+
+    def check(self) -> None:
+        """Raises Refusal when nobody waits any more: before each query, since only one that runs can be ended."""
+        if self.over.is_set():
+            raise Refusal("the statement was given up")
+
+
 class ClientLeft(Exception):
     """The client closed the connection before its answer was ready."""
 
@@ -42,16 +56,22 @@ class Running:
         self._slots = asyncio.Semaphore(at_once)
         self._wait_s = wait_s
         self._waiting = 0
+        self._threads: list[threading.Thread] = []
 
-    async def run(self, request: Request, views: Views, limits: Limits, work: Callable[[str], Result]) -> Result:
-        """The result of work, which blocks, on a thread of its own. work: given the tag to run its query under.
+    @property
+    def busy(self) -> bool:
+        """Whether the engine still works for a statement, whether or not somebody waits for it."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    async def run(self, request: Request, views: Views, limits: Limits, work: Callable[[Turn], Result]) -> Result:
+        """The result of work, on a thread of its own. work: blocks, and checks its turn before each query.
 
         Raises what work raises; REQUEST_LIMIT_EXCEEDED when too many wait; TEMPORARILY_UNAVAILABLE when its turn does
         not come; Refusal when it does not end in time; ClientLeft.
         """
         await self._turn()
-        tag = f"headrace-sql-{uuid.uuid4().hex}"
-        done = self._begun(work, tag)
+        turn = Turn(f"headrace-sql-{uuid.uuid4().hex}", threading.Event())
+        done = self._begun(work, turn)
         left: asyncio.Future[None] = asyncio.create_task(_left(request))
         both: set[asyncio.Future[Any]] = {done, left}
         try:
@@ -64,10 +84,11 @@ class Running:
         finally:
             left.cancel()
             if not done.done():
+                turn.over.set()
                 # Whatever it still brings is nobody's.
                 done.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
                 with suppress(ViewsUnavailable):
-                    await asyncio.shield(run_in_threadpool(_kill, views, tag))
+                    await asyncio.shield(run_in_threadpool(_kill, views, turn.tag))
 
     async def _turn(self) -> None:
         if self._waiting >= WAITING_MAX:
@@ -84,7 +105,7 @@ class Running:
         finally:
             self._waiting -= 1
 
-    def _begun(self, work: Callable[[str], Result], tag: str) -> asyncio.Future[Result]:
+    def _begun(self, work: Callable[[Turn], Result], turn: Turn) -> asyncio.Future[Result]:
         """Begin, and give the slot back when it has ended, however late that is."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
@@ -101,14 +122,16 @@ class Running:
         def target() -> None:
             result, error = None, None
             try:
-                result = work(tag)
+                result = work(turn)
             except BaseException as caught:
                 error = caught
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(ended, result, error)
 
         # Not of a pool: a server that stops does not wait for a statement that cannot be stopped.
-        threading.Thread(target=target, name="sql", daemon=True).start()
+        thread = threading.Thread(target=target, name="sql", daemon=True)
+        self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
+        thread.start()
         return future
 
 

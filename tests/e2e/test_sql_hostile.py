@@ -27,6 +27,8 @@ KEPT_BYTES = 250_000_000
 """What the allocator may hold on to, a while after."""
 
 NUMBERS = "(SELECT number AS a FROM numbers(1000000000))"
+DIGITS = "arrayStringConcat(arrayMap(x -> '1', range(number % 2 + 90000)))"
+LONG_DIGITS = "arrayStringConcat(arrayMap(x -> '1', range(9000000)))"
 LONG = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 DOUBLED = ", ".join(f"c{i} AS (SELECT l.x FROM c{i - 1} AS l, c{i - 1} AS r)" for i in range(1, 30))
 ADDED = ", ".join(f"(a{i - 1} + a{i - 1}) AS a{i}" for i in range(1, 60))
@@ -38,6 +40,10 @@ HOSTILE = {
     "a long text": "SELECT repeat('x', 1000000000)",
     "long texts": "SELECT arrayMap(x -> repeat('x', 1000000), range(100000))",
     "doubled texts": "WITH RECURSIVE t AS (SELECT 'x' AS s UNION ALL SELECT concat(s, s) FROM t) SELECT max(s) FROM t",
+    "long texts of numbers": "SELECT arrayStringConcat(range(10000000), ','), number FROM numbers(1000)",
+    "a text in a text": f"SELECT position({DIGITS}, concat({DIGITS}, 'x')) FROM numbers(100)",
+    "a pattern in a text": f"SELECT match({DIGITS}, '(1?){{300}}x') FROM numbers(100)",
+    "arrays in arrays too": "SELECT hasAll(range(1000000), range(500000, 1500000))",
     "a product": f"SELECT sum(x.a * y.a) FROM {NUMBERS} AS x, {NUMBERS} AS y",
     "a product of a product": f"SELECT count() FROM {NUMBERS} AS x, {NUMBERS} AS y, {NUMBERS} AS z WHERE x.a > y.a",
     "a join of everything": f"SELECT count() FROM {NUMBERS} AS x JOIN {NUMBERS} AS y ON x.a = y.a",
@@ -144,6 +150,20 @@ def test_a_statement_ends_when_its_client_leaves(server: Server, eventually: Cal
     started_s = time.monotonic()
     assert ask(server, "SELECT 1").json()["rows"] == [[1]]
     assert time.monotonic() - started_s < 5.0
+
+
+def test_a_statement_that_the_engine_cannot_stop_is_answered_for_and_does_not_keep_the_server_from_stopping(
+    server: Server,
+) -> None:
+    endless = f"WITH {LONG_DIGITS} AS d SELECT position(d, concat(substring(d, 1, 4500000), 'x'))"
+    started_s = time.monotonic()
+    answer = ask(server, endless, timeout_s=TIMEOUT_S)
+    assert time.monotonic() - started_s < ANSWER_S
+    assert "ran longer than 2 s" in answer.json()["message"]
+    for _ in range(3):
+        assert ask(server, "SELECT count() FROM runs").json()["rows"] == [[0]]
+    assert server.stop() == 0
+    assert "Traceback" not in server.output()
 
 
 def processor_s(server: Server) -> float:
