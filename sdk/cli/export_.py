@@ -10,7 +10,7 @@ import click
 from headrace.sdk.cli.experiments import VIEWS
 from headrace.sdk.cli.import_ import arrival_of
 from headrace.sdk.cli.output import Failed, messages, print_json, print_rows, say, size
-from headrace.sdk.cli.runs import search_options
+from headrace.sdk.cli.runs import choosing_options
 from headrace.sdk.cli.target import ALL_RESULTS, Target, find_experiment, pass_target
 from headrace.sdk.coming.arrival import Arrival, NotTaken
 from headrace.sdk.going.event_file import export_events
@@ -24,7 +24,7 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 @click.command("export")
 @click.argument("run", nargs=-1)
-@search_options
+@choosing_options
 @click.option(
     "-o",
     "--output",

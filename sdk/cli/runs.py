@@ -24,9 +24,13 @@ def runs() -> None:
 
 
 def search_options(command: Command) -> Command:
+    """The options that say which runs, and of when."""
+    return choosing_options(as_of_option(command))
+
+
+def choosing_options(command: Command) -> Command:
     """The options that say which runs."""
     for option in (
-        as_of_option,
         click.option("--view", type=click.Choice([*VIEWS]), default="active", show_default=True, help="Which of them."),
         click.option(
             "--max", "most", type=click.IntRange(1), default=ALL_RESULTS, show_default="all", help="At most so many."
