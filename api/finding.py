@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.api import memory_search, point_aggregates, search
 from headrace.api.memory_search import MetricColumn
-from headrace.api.point_aggregates import Token, What
+from headrace.api.point_aggregates import What
 from headrace.api.point_summaries import Summaries
 from headrace.api.points import Cut, Points
 from headrace.api.ranking import Found
@@ -161,14 +161,18 @@ async def _columns_of(s: Services, query: RunQuery, runs: list[RunState], column
     if not asked:
         return {}
     run_ids = [run.run_id for run in runs]
-    now: dict[What, dict[str, Token]] = {}
-    for what in asked:
-        offsets = [column(key, _OFFSET) for key in point_aggregates.keys_of(what)]
-        now[what] = point_aggregates.tokens_of(offsets, run_ids)
+    offsets = {what: [column(key, _OFFSET) for key in point_aggregates.keys_of(what)] for what in asked}
+    answers = {what: s.aggregates.answer(what, offsets[what], run_ids) for what in asked}
+    found: dict[What, Mapping[str, float]] = {what: x for what, x in answers.items() if x is not None}
+    now = {x: point_aggregates.tokens_of(offsets[x], run_ids) for x in asked if x not in found}
     if any(s.aggregates.moved(what, tokens) for what, tokens in now.items()):
         await s.tracking.caught_up()
-        return await run_in_threadpool(lambda: {what: s.aggregates.column(what, x) for what, x in now.items()})
-    return {what: s.aggregates.column(what, tokens) for what, tokens in now.items()}
+        new = await run_in_threadpool(lambda: {what: s.aggregates.column(what, x) for what, x in now.items()})
+    else:
+        new = {what: s.aggregates.column(what, tokens) for what, tokens in now.items()}
+    for what, answer in new.items():
+        s.aggregates.remember(what, offsets[what], run_ids, answer)
+    return found | new
 
 
 def _stored_columns(s: Services, query: RunQuery) -> PointColumns:

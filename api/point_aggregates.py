@@ -17,6 +17,7 @@ Token: TypeAlias = tuple[float, ...]
 
 COLUMNS_MAX: Final = 100
 VALUES_MAX: Final = 1_000_000
+ANSWERS_MAX: Final = 20
 _RUNS_A_QUERY: Final = 5_000
 
 # Of several points at a step the last logged: the one whose value is a metric's last, were there no later step.
@@ -91,6 +92,7 @@ class PointAggregates:
         self._views = views
         self._links = links
         self._columns: OrderedDict[What, dict[str, tuple[Token, float | None]]] = OrderedDict()
+        self._answers: OrderedDict[What, tuple[tuple[object, ...], list[str], dict[str, float]]] = OrderedDict()
 
     def moved(self, what: What, now: Mapping[str, Token]) -> list[str]:
         """The runs whose metrics have moved since they were read, or never were."""
@@ -111,6 +113,20 @@ class PointAggregates:
         self._keep(what, column)
         found = ((run_id, column[run_id][1]) for run_id in now)
         return {run_id: value for run_id, value in found if value is not None}
+
+    def answer(self, what: What, offsets: Sequence[object], run_ids: list[str]) -> dict[str, float] | None:
+        """What `remember` was told for these very columns of offsets and these runs, if it is what it was told last."""
+        held = self._answers.get(what)
+        if held is None or held[1] != run_ids or any(x is not y for x, y in zip(held[0], offsets, strict=True)):
+            return None
+        return held[2]
+
+    def remember(self, what: What, offsets: Sequence[object], run_ids: list[str], answer: dict[str, float]) -> None:
+        """Keep an answer until the next one. offsets: columns that are never changed in place."""
+        self._answers[what] = (tuple(offsets), run_ids, answer)
+        self._answers.move_to_end(what)
+        while len(self._answers) > ANSWERS_MAX:
+            self._answers.popitem(last=False)
 
     def _keep(self, what: What, column: dict[str, tuple[Token, float | None]]) -> None:
         self._columns[what] = column
