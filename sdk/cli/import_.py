@@ -11,8 +11,9 @@ from headrace.sdk.cli.output import Failed, messages, plain, print_rows, say, si
 from headrace.sdk.cli.target import Target, pass_target
 from headrace.sdk.coming.arrival import Arrival, NotTaken
 from headrace.sdk.coming.event_file import FileImport, FileReport
-from headrace.sdk.coming.importing import Import, Options, Progress
+from headrace.sdk.coming.importing import Import
 from headrace.sdk.coming.opening import KINDS, open_source
+from headrace.sdk.coming.options import Options, Progress
 from headrace.sdk.coming.report import DIFFERENCES_SHOWN_MAX, Report
 from headrace.sdk.coming.source import SourceFault
 from headrace.sdk.going.portable import SUFFIX

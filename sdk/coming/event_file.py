@@ -19,7 +19,7 @@ from headrace.ingest.envelope import Envelope
 from headrace.ingest.events import ExperimentCreated
 from headrace.ingest.limits import artifact_path_fault
 from headrace.sdk.coming.arrival import Arrival, NotTaken, Rejected, framed
-from headrace.sdk.coming.importing import Progress
+from headrace.sdk.coming.options import Progress
 from headrace.sdk.coming.source import Left, SourceFault
 from headrace.sdk.going.portable import Bad, PortableFile
 from headrace.sdk.transport import sha256_of

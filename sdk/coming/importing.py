@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
 from headrace.sdk.coming import checksums, writing
 from headrace.sdk.coming.arrival import Arrival, NotTaken, Rejected
 from headrace.sdk.coming.checksums import Counted, counted, digest_of, facts
 from headrace.sdk.coming.mlflow_json import run_of
 from headrace.sdk.coming.models import import_models
+from headrace.sdk.coming.options import ORIGIN, Options, Progress
+from headrace.sdk.coming.placing import place
 from headrace.sdk.coming.report import Report, RunReport
 from headrace.sdk.coming.source import (
     Left,
@@ -35,41 +36,6 @@ from headrace.sdk.transport import sha256_of
 
 WINDOW_RUNS = 50
 """So many runs are sent before they are read back together."""
-ORIGIN = "import"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What is imported, and where to.
-
-    experiments: only these, and the name each gets here; none for all. into: one experiment for all runs. prefix: of
-    the names of experiments here. deleted: deleted experiments and runs too. files: artifacts too.
-    """
-
-    experiments: dict[str, str] = field(default_factory=dict)
-    into: str = ""
-    prefix: str = ""
-    deleted: bool = False
-    files: bool = True
-
-    def name_of(self, experiment: SourceExperiment) -> str | None:
-        """The name an experiment gets here, None when it is not asked for."""
-        if self.experiments and experiment.name not in self.experiments:
-            return None
-        if experiment.deleted and not self.deleted:
-            return None
-        return self.into or self.prefix + self.experiments.get(experiment.name, experiment.name)
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far an import is; told after each run and while points are sent."""
-
-    runs_total: int = 0
-    runs: int = 0
-    points: int = 0
-    files: int = 0
-    bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -117,7 +83,7 @@ class Import:
             wanted.append((experiment, name, run_ids))
         self._told(self.progress)
         for experiment, name, run_ids in wanted:
-            experiment_id, root = self._place(experiment, name)
+            experiment_id, root = place(self._arrival, experiment, name, self._source.system, self.report.left)
             self.report.experiments[experiment.name] = name
             left = iter(run_ids)
             while window := list(islice(left, WINDOW_RUNS)):
@@ -127,38 +93,6 @@ class Import:
         # What was read twice was met twice.
         self.report.left = list(dict.fromkeys(self.report.left))
         return self.report
-
-    # --- experiments --------------------------------------------------------------------------------------------------
-
-    def _place(self, experiment: SourceExperiment, name: str) -> tuple[str, str]:
-        """The experiment's id and artifact root here (empty for the usual one); it is made if there is none.
-
-        Raises NotTaken.
-        """
-        held = self._arrival.experiment(name)
-        if held is not None and held.lifecycle_stage == "deleted" and not experiment.deleted:
-            raise NotTaken(
-                f"the experiment {name!r} is in the bin there: take it out (`headrace experiments restore`), or give"
-                " its runs another one with --experiment OLD=NEW"
-            )
-        tags = dict(experiment.tags)
-        pen = writing.Pen(derived_id(ORIGIN, self._source.system, name, digest_of([tags, experiment.deleted])), ORIGIN)
-        time_ms = experiment.creation_time_ms
-        if held is None:
-            experiment_id = self._arrival.free_experiment_id(name)
-            frames = [pen.event(experiment_id, events.ExperimentCreated(name, "", tags, True), time_ms)]
-            if experiment.deleted:
-                frames.append(pen.event(experiment_id, events.ExperimentDeleted(), time_ms))
-            self._arrival.send(frames)
-            return experiment_id, ""
-        absent = {key: value for key, value in tags.items() if key not in held.tags}
-        for key in sorted(tags.keys() & held.tags.keys()):
-            if tags[key] != held.tags[key]:
-                why = f"the experiment {name!r} is here already, and has another value"
-                self.report.left.append(Left("", f"tag {key} of the experiment {experiment.name}", why))
-        if absent:
-            self._arrival.send([pen.event(held.experiment_id, events.ExperimentTagsSet(absent), time_ms)])
-        return held.experiment_id, held.artifact_location
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
@@ -333,7 +267,7 @@ class Import:
             here[series.key] = series
         state = digest_of([facts(there), sorted((key, *counted(one)) for key, one in here.items())])
         pen = writing.Pen(derived_id(self._writer(run.run_id), state), ORIGIN)
-        frames = [pen.event(run.run_id, event, ms) for event, ms in _lacking(run, there)]
+        frames = [pen.event(run.run_id, event, ms) for event, ms in writing.lacking_of(run, there)]
         self._arrival.send(frames)
         expected.metrics.clear()
         absent = (checksums.absent(one, here.pop(one.key, None))[0] for one in self._series(expected))
@@ -346,30 +280,3 @@ class Import:
             self._send_files(expected, {path: self._arrival.sha256(run.run_id, path) for path in stored})
         elif self._options.files:
             self._send_files(expected, {})
-
-
-def _lacking(run: SourceRun, there: SourceRun) -> Iterator[tuple[events.Event, int]]:
-    """Events that make a run that is there what it should be, with their times. What it has too much of stays."""
-    start_ms, end_ms = run.start_time_ms, run.end_time_ms
-    params = {key: value for key, value in run.params.items() if key not in there.params}
-    tags = {key: value for key, value in run.tags.items() if there.tags.get(key) != value}
-    for some_params, some_tags in writing.chunks(params, tags):
-        yield events.AttributesLogged(some_params, some_tags), start_ms
-    known = {(one.dataset.name, one.dataset.digest) for one in there.inputs.datasets}
-    for one in run.inputs.datasets:
-        if (one.dataset.name, one.dataset.digest) not in known:
-            yield events.InputsLogged([one]), start_ms
-    models = [one for one in run.inputs.models if one not in there.inputs.models]
-    if models:
-        yield events.InputsLogged(models=models), start_ms
-    made = [one for one in run.outputs.models if one not in there.outputs.models]
-    if made:
-        yield events.OutputsLogged(made), end_ms or start_ms
-    if run.status in writing.ENDED and end_ms and (run.status, end_ms) != (there.status, there.end_time_ms):
-        yield events.RunEnded(run.status, end_ms), end_ms
-    elif (run.status, end_ms) != (there.status, there.end_time_ms):
-        yield events.RunUpdated(status=run.status, end_time_ms=end_ms), end_ms or start_ms
-    if run.deleted and not there.deleted:
-        yield events.RunDeleted(), run.deleted_time_ms or end_ms or start_ms
-    if there.deleted and not run.deleted:
-        yield events.RunRestored(), end_ms or start_ms

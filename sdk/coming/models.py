@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
@@ -13,21 +13,12 @@ from headrace.sdk.coming import checksums, writing
 from headrace.sdk.coming.arrival import Arrival
 from headrace.sdk.coming.checksums import digest_of
 from headrace.sdk.coming.mlflow_json import model_of
+from headrace.sdk.coming.options import ORIGIN, Options
 from headrace.sdk.coming.report import Report, RunReport
 from headrace.sdk.coming.source import Left, Source, SourceExperiment, SourceFault, SourceModel, derived_id, text_of
 from headrace.sdk.transport import sha256_of
 
 STORE = "mlflow-artifacts:/"
-
-
-class Choice(Protocol):
-    """What of a source is asked for: deleted ones, files."""
-
-    @property
-    def deleted(self) -> bool: ...
-
-    @property
-    def files(self) -> bool: ...
 
 
 def import_models(
@@ -37,7 +28,7 @@ def import_models(
     experiment: SourceExperiment,
     experiment_id: str,
     artifact_root: str,
-    options: Choice,
+    options: Options,
 ) -> None:
     """Bring the logged models of one experiment, and write down what became of each. Raises NotTaken.
 
@@ -83,7 +74,7 @@ def _import_model(
         told.outcome = "there already"
     else:
         # The writer's id is of what the model holds, since all of it is sent in one go.
-        pen = writing.Pen(derived_id("import", source.system, model.model_id, digest_of(_facts(model))), "import")
+        pen = writing.Pen(derived_id(ORIGIN, source.system, model.model_id, digest_of(_facts(model))), ORIGIN)
         arrival.send([pen.event(model.model_id, event, ms) for event, ms in _events(model, *place)])
     given = arrival.model(model.model_id)
     if given is None:

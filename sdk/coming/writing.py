@@ -156,3 +156,30 @@ def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
                 held, room = [], FRAME_POINTS_MAX
     if held:
         yield held
+
+
+def lacking_of(run: SourceRun, there: SourceRun) -> Iterator[tuple[events.Event, int]]:
+    """Events that make a run that is there what it should be, with their times. What it has too much of stays."""
+    start_ms, end_ms = run.start_time_ms, run.end_time_ms
+    params = {key: value for key, value in run.params.items() if key not in there.params}
+    tags = {key: value for key, value in run.tags.items() if there.tags.get(key) != value}
+    for some_params, some_tags in chunks(params, tags):
+        yield events.AttributesLogged(some_params, some_tags), start_ms
+    known = {(one.dataset.name, one.dataset.digest) for one in there.inputs.datasets}
+    for one in run.inputs.datasets:
+        if (one.dataset.name, one.dataset.digest) not in known:
+            yield events.InputsLogged([one]), start_ms
+    models = [one for one in run.inputs.models if one not in there.inputs.models]
+    if models:
+        yield events.InputsLogged(models=models), start_ms
+    made = [one for one in run.outputs.models if one not in there.outputs.models]
+    if made:
+        yield events.OutputsLogged(made), end_ms or start_ms
+    if run.status in ENDED and end_ms and (run.status, end_ms) != (there.status, there.end_time_ms):
+        yield events.RunEnded(run.status, end_ms), end_ms
+    elif (run.status, end_ms) != (there.status, there.end_time_ms):
+        yield events.RunUpdated(status=run.status, end_time_ms=end_ms), end_ms or start_ms
+    if run.deleted and not there.deleted:
+        yield events.RunDeleted(), run.deleted_time_ms or end_ms or start_ms
+    if there.deleted and not run.deleted:
+        yield events.RunRestored(), end_ms or start_ms
