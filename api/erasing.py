@@ -32,6 +32,8 @@ RUNS_A_CALL = 100
 LISTED_MAX = 1_000
 FILES_MAX = 1_000_000
 RETENTION_TAG = "headrace.retention"
+_EVER_MS = 10**14
+"""Longer than anything has lain anywhere: 3,000 years."""
 LOG_KEEPS = (
     "this log is on Kafka, which cannot overwrite a record: payloads stay there until the topic's retention, or until"
     " its records are deleted; a rebuild of the views brings rows back, and the next gc erases them again"
@@ -147,7 +149,7 @@ class Eraser:
             parameters = {
                 "id": experiment.experiment_id,
                 "ended": list(ENDED),
-                "before": int(now_ms - kept_ms),
+                "before": int(now_ms - min(kept_ms, _EVER_MS)),
                 "limit": LISTED_MAX,
             }
             run_ids = [row[0] for row in await run_in_threadpool(self._views.rows, sql, parameters)]
@@ -390,4 +392,4 @@ def older_than_ms(text: str) -> float:
         raise invalid(
             f"Invalid value {text!r} for parameter 'older_than' supplied: it is a duration such as 30d, 12h or 1d12h"
         )
-    return found
+    return min(found, _EVER_MS)

@@ -67,6 +67,8 @@ def _until_done(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             for name in LISTS:
                 sum_[name] = [*sum_.get(name, []), *answer[name]]
             sum_ |= {name: answer[name] for name in ("left", "more", "dry_run")}
+            erased = {run["run_id"] for run in sum_["runs"]}
+            sum_["left"] = [left for left in sum_["left"] if left["id"] not in erased]
             sum_["notes"] = list(dict.fromkeys([*sum_.get("notes", []), *answer["notes"]]))
             told("erasing", len(sum_["runs"]), len(sum_["runs"]) + answer["more"])
             if not answer["more"] or not any(answer[name] for name in LISTS):
