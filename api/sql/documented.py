@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import msgspec
 from headrace.api.points import Link, Points
 from headrace.processors.registry import Experiment, LoggedModel, Registry
-from headrace.processors.schema import quoted, tables
+from headrace.processors.runs import GONE
+from headrace.processors.schema import literal, quoted, tables
 
 PARAMETER_CHARS_MAX = 30_000
 """A server takes parameters of 131,072 bytes at most, and a character may have four."""
@@ -75,7 +76,7 @@ _RUNS = f"""
         if(end_time_ms = 0, NULL, (end_time_ms - start_time_ms) / 1000) AS duration_s,
         if({_IN_BIN}, 'deleted', 'active') AS lifecycle, {_perhaps("deleted_time_ms")} AS deleted_time,
         forked_from, if(forked_from = '', NULL, fork_step) AS fork_step, artifact_uri, params, tags
-    FROM $runs FINAL
+    FROM (SELECT * FROM $runs FINAL WHERE lifecycle NOT IN ({", ".join(map(literal, GONE))}))
 """
 
 _KEYED = """

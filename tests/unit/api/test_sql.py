@@ -133,6 +133,19 @@ def test_a_run_is_deleted_when_its_experiment_is(filled: Server) -> None:
     assert rows(filled, "SELECT name, lifecycle FROM experiments WHERE lifecycle = 'deleted'") == [[NAME, "deleted"]]
 
 
+def test_a_run_that_was_erased_for_good_is_in_no_view_but_the_history(filled: Server) -> None:
+    run_id = filled.new_run()
+    filled.post("runs/log-batch", run_id=run_id, params=[{"key": "p", "value": "1"}])
+    filled.post("runs/delete", run_id=run_id)
+    where = f"WHERE run_id = '{run_id}'"
+    assert rows(filled, f"SELECT lifecycle FROM runs {where}") == [["deleted"]]
+    answer = filled.call("POST", "/api/headrace/v1/gc", json={"run_ids": [run_id]})
+    assert answer.status_code == 200, answer.text
+    for view in ("runs", "params", "tags", "metrics", "metric_summary", "datasets"):
+        assert rows(filled, f"SELECT * FROM {view} {where}") == [], view
+    assert rows(filled, f"SELECT countIf(type LIKE '%erased') > 0 FROM events WHERE subject = '{run_id}'") == [[True]]
+
+
 def test_any_text_comes_as_it_was_logged(filled: Server) -> None:
     assert rows(filled, "SELECT DISTINCT value FROM params WHERE key = 'odd'") == [[NAME]]
     assert rows(filled, "SELECT params FROM logged_models") == [[{"a": NAME}]]
