@@ -7,12 +7,16 @@ dataset_digest (string).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import msgspec
 import pyarrow as pa
 import pyarrow.ipc
 from headrace.ingest import packed_points
 from headrace.ingest.codec import Malformed
 
+Points: TypeAlias = pa.Table | pa.RecordBatch
 KEY = pa.dictionary(pa.int32(), pa.string())
 REQUIRED = {"key": pa.string(), "step": pa.int64(), "timestamp_ms": pa.int64(), "value": pa.float64()}
 OPTIONAL = {"model_id": pa.string(), "dataset_name": pa.string(), "dataset_digest": pa.string()}
@@ -27,6 +31,9 @@ _MANY = 1_000
 _PLAIN = pa.ipc.IpcWriteOptions()
 _LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
 _ZSTD = pa.ipc.IpcWriteOptions(compression="zstd")
+# What begins each part of an Arrow IPC stream, and what ends the stream.
+_CONTINUES = b"\xff\xff\xff\xff"
+_END = _CONTINUES + b"\0\0\0\0"
 # For a batch of some hundred points, handing its columns to Arrow's threads takes three times as long as reading it.
 _ALONE = pa.ipc.IpcReadOptions(use_threads=False)
 
@@ -67,6 +74,58 @@ def decode(data: bytes) -> pa.Table:
         if column.null_count or (column.type == KEY and any(chunk.dictionary.null_count for chunk in column.chunks)):
             raise Malformed(f"metric points have nulls in the column {name!r}")
     return table
+
+
+def decode_all(messages: Sequence[bytes]) -> list[Points | Malformed]:
+    """The points of many envelopes, as decode has each of them; and why, where they cannot be read.
+
+    Small messages that begin alike are read as one stream, which takes a tenth of the time.
+    """
+    found: dict[int, Points | Malformed] = {}
+    alike: dict[bytes, list[int]] = {}
+    for index, data in enumerate(messages):
+        alike.setdefault(_head(data), []).append(index)
+    for head, indexes in alike.items():
+        batches = _read_as_one(head, [messages[index] for index in indexes]) if head and len(indexes) > 1 else None
+        found |= zip(indexes, batches or [_tried(messages[index]) for index in indexes], strict=True)
+    return [found[index] for index in range(len(messages))]
+
+
+def _head(data: bytes) -> bytes:
+    """The bytes of a stream that say its schema; empty where it cannot go on in another stream."""
+    if data[:4] != _CONTINUES or data[-8:] != _END:
+        return b""
+    return data[: 8 + int.from_bytes(data[4:8], "little")]
+
+
+def _read_as_one(head: bytes, messages: Sequence[bytes]) -> list[Points] | None:
+    """The one batch that each message holds; None where it is not so simple."""
+    bodies = [data[len(head) : -len(_END)] for data in messages]
+    source = pa.BufferReader(b"".join([head, *bodies, _END]))
+    batches = []
+    try:
+        reader = pa.ipc.open_stream(source, options=_ALONE)
+        # Dictionaries would go on from one message to the next.
+        if not reader.schema.equals(_USUAL[0], check_metadata=True):
+            return None
+        end = len(head)
+        for body in bodies:
+            batches.append(reader.read_next_batch())
+            end += len(body)
+            if source.tell() != end:
+                return None
+        table = pa.Table.from_batches(batches)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, StopIteration):
+        return None
+    return None if any(column.null_count for column in table.columns) else batches
+
+
+def _tried(data: bytes) -> Points | Malformed:
+    try:
+        return decode(data)
+    except Malformed as error:
+        return error
 
 
 def _chosen(table: pa.Table) -> pa.Table:

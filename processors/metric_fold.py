@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -19,6 +20,9 @@ from headrace.processors.views import Views
 
 POINTS_MAX = 100_000
 """A batch ends with the record that reaches this many points, so that no batch is large and none waits long."""
+
+AHEAD_BYTES = 64 * 1024
+"""So much data is decoded at once."""
 
 _REJECTED = codec.type_of(EventRejected)
 _ERASED = codec.type_of(MetricsRecordErased)
@@ -47,11 +51,11 @@ class MetricFold:
         """Fold records of one partition, in order, one at least. Raises ViewsUnavailable before anything was folded."""
         self.states.load(record.envelope.subject for record in records)
         batch = MetricBatch()
-        tables: list[tuple[Record, pa.Table]] = []
+        tables: list[tuple[Record, points.Points]] = []
         size = 0
-        for record in records:
+        for record, decoded in _decoded(records):
             batch.consumed += 1
-            table, outcome = self._points(record)
+            table, outcome = self._points(record, decoded)
             self._counters.count(outcome)
             if outcome.kind in (REJECTED, SKIPPED) and self._dead_letters.is_new(record):
                 batch.events.append((record, outcome))
@@ -89,8 +93,8 @@ class MetricFold:
         self.states.load(rows.column("run_id").unique().to_pylist())
         return self.summarize(rows)
 
-    def _points(self, record: Record) -> tuple[pa.Table | None, Outcome]:
-        """The points of one record, if they are new and can be read."""
+    def _points(self, record: Record, decoded: points.Points | codec.Malformed) -> tuple[points.Points | None, Outcome]:
+        """The points of one record, if they are new and can be read. decoded: its data, if it is points."""
         envelope = record.envelope
         missed = 0
         if envelope.writer:
@@ -106,7 +110,23 @@ class MetricFold:
         if envelope.type != METRICS_LOGGED or envelope.schema_version > codec.KNOWN_SCHEMA_VERSION:
             unknown = f"{envelope.type} version {envelope.schema_version} is not known here"
             return None, Outcome(SKIPPED, unknown, missed)
-        try:
-            return points.decode(envelope.data), Outcome(APPLIED, "", missed)
-        except codec.Malformed as error:
-            return None, self._dead_letters.reject(record, str(error))
+        if isinstance(decoded, codec.Malformed):
+            return None, self._dead_letters.reject(record, str(decoded))
+        return decoded, Outcome(APPLIED, "", missed)
+
+
+def _decoded(records: Sequence[Record]) -> Iterator[tuple[Record, points.Points | codec.Malformed]]:
+    """Records, each with what its data is as points; some are decoded ahead of the one that is taken."""
+    ahead: list[Record] = []
+    size = 0
+    for record in records:
+        ahead.append(record)
+        size += len(record.envelope.data)
+        if size >= AHEAD_BYTES:
+            yield from _together(ahead)
+            ahead, size = [], 0
+    yield from _together(ahead)
+
+
+def _together(records: Sequence[Record]) -> Iterator[tuple[Record, points.Points | codec.Malformed]]:
+    return zip(records, points.decode_all([record.envelope.data for record in records]), strict=True)

@@ -133,7 +133,7 @@ def _greatest(a: float, b: float) -> float:
     return b if a != a or b > a else a
 
 
-def rows(batches: Sequence[tuple[Record, pa.Table]]) -> pa.Table:
+def rows(batches: Sequence[tuple[Record, wire.Points]]) -> pa.Table:
     """Rows of the view `metrics` from records and their decoded points, in the view's order.
 
     batches: at least one, none empty, in the order of the log. Sorted by (run_id, key, step, timestamp, value, offset,
@@ -258,10 +258,11 @@ def encoded(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
 
 
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+def _joined(tables: Sequence[wire.Points]) -> pa.Table:
     """Points of many records, one after the other, with the optional columns; every string is a dictionary's."""
-    alike = [list(group) for _, group in groupby(tables, key=attrgetter("schema"))]
-    return pa.concat_tables([_with_dictionaries(pa.concat_tables(group)) for group in alike])
+    batches = [batch for table in tables for batch in (table.to_batches() if isinstance(table, pa.Table) else (table,))]
+    alike = [list(group) for _, group in groupby(batches, key=attrgetter("schema"))]
+    return pa.concat_tables([_with_dictionaries(pa.Table.from_batches(group)) for group in alike])
 
 
 def _with_dictionaries(table: pa.Table) -> pa.Table:

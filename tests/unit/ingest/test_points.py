@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from headrace.ingest import packed_points
 from headrace.ingest.codec import Malformed
-from headrace.ingest.points import decode, encode
+from headrace.ingest.points import Points, decode, decode_all, encode
 
 GOOD = {
     "key": pa.array(["loss", "acc"]),
@@ -73,3 +74,54 @@ def test_whole_numbers_as_values_and_columns_of_the_future_are_taken() -> None:
 
 def test_no_points_are_no_points() -> None:
     assert decode(encode({name: column[:0] for name, column in GOOD.items()})).num_rows == 0
+
+
+def batches(*counts: int) -> bytes:
+    """A stream of so many batches, of so many points each."""
+    good = pa.record_batch(GOOD)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, good.schema) as writer:
+        for count in counts:
+            writer.write_batch(good[:count])
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def rows(found: Points | Malformed) -> object:
+    return str(found) if isinstance(found, Malformed) else found.to_pylist()
+
+
+def alone(data: bytes) -> Points | Malformed:
+    try:
+        return decode(data)
+    except Malformed as error:
+        return error
+
+
+MESSAGES = {
+    "usual": encode(GOOD),
+    "other": encode({**GOOD, "value": pa.array([7.0, 8.0])}),
+    "large": encode({name: pa.concat_arrays([column] * 20) for name, column in GOOD.items()}),
+    "packed": packed_points.encode({"key": ["a"], "step": [1], "timestamp_ms": [2], "value": [3.0]}),
+    "with a model": encode({**GOOD, "model_id": pa.array(["m", ""])}),
+    "empty": batches(0),
+    "nothing": batches(),
+    "two batches": batches(2, 1),
+    "with a null": stream({**GOOD, "value": pa.array([None, 1.0])}),
+    "not UTF-8": encode(GOOD).replace(b"loss", b"\xff\xff\xff\xff"),
+    "without its end": encode(GOOD)[:-8],
+    "something behind its end": encode(GOOD) + encode(GOOD)[-8:],
+    "cut": encode(GOOD)[:-80],
+    "JSON": b"{}",
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_messages_that_are_decoded_together_are_as_each_of_them_alone(name: str) -> None:
+    data = [MESSAGES["usual"], MESSAGES[name], MESSAGES["other"], MESSAGES["large"], MESSAGES[name], MESSAGES["usual"]]
+    assert [rows(x) for x in decode_all(data)] == [rows(alone(x)) for x in data]
+
+
+def test_batches_that_one_message_has_too_many_are_not_taken_for_those_another_has_too_few() -> None:
+    data = [MESSAGES["two batches"], MESSAGES["nothing"], MESSAGES["usual"]]
+    assert [rows(x) for x in decode_all(data)] == [rows(alone(x)) for x in data]
