@@ -19,6 +19,7 @@ from msgspec.structs import replace
 router = APIRouter(tags=["ingest"])
 FRAMES = "application/vnd.headrace.frames"
 _CREATED = codec.type_of(events.RunCreated)
+_OF_GC = (codec.type_of(events.RunErasing), codec.type_of(events.RunErased))
 
 
 @router.post(
@@ -70,7 +71,7 @@ def _fault(envelope: Envelope) -> str | None:
         return f"{envelope.subject!r} is not a run id"
     if not envelope.subject:
         return "an event needs a subject"
-    if topic == DEAD_LETTERS:
+    if topic == DEAD_LETTERS or envelope.type in _OF_GC:
         return f"{envelope.type} is not for clients to send"
     return None
 

@@ -135,3 +135,20 @@ def test_a_folder_that_cannot_be_used_is_ViewsUnavailable(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(ViewsUnavailable):
         embedded(tmp_path / "file" / "views")
+
+
+def test_a_delete_takes_the_rows_of_a_condition_and_leaves_all_others_and_the_checkpoint_right(views: Views) -> None:
+    for first in (0, 10):
+        columns = {
+            "topic": ["runs"] * 4,
+            "subject": ["it's r1", "r2", "it's r1", "r2"],
+            "offset": pa.array(range(first, first + 4), pa.uint64()),
+        }
+        views.insert("events", pa.table(columns))
+    hostile = {"ids": ["it's r1", "x') OR (1 = 1"], "ends": [12, 100]}
+    ids = "has({ids:Array(String)}, subject) AND offset < {ends:Array(UInt64)}[indexOf({ids:Array(String)}, subject)]"
+    views.delete("events", ids, hostile)
+    views.delete("events", ids, hostile)
+    assert views.rows("SELECT offset FROM events ORDER BY offset") == [(1,), (3,), (11,), (12,), (13,)]
+    views.delete("events", "subject IN {ids:Array(String)}", {"ids": ["r2"]})
+    assert views.rows("SELECT topic, max(offset) FROM events GROUP BY topic, partition") == [("runs", 12)]

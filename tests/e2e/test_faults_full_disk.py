@@ -200,3 +200,34 @@ def test_a_full_data_disk_refuses_writes_clearly_keeps_what_it_acknowledged_and_
         server.count_whole(trained_id, "m", 500)
         assert server.stop() == 0
         server.start_again()
+
+
+def test_a_disk_that_is_full_in_the_middle_of_gc_costs_nothing_and_the_next_gc_finishes(
+    new_server: Callable[..., Server], small_disk: Callable[[int], Path], eventually: Callable[..., Any]
+) -> None:
+    disk, v2 = small_disk(64), "/api/2.0/mlflow"
+    server = new_server(disk / "data", read_wait_s=5).start()
+    run_ids = []
+    for _ in range(4):
+        run_id = server.post(f"{v2}/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+        server.post(f"{v2}/runs/log-parameter", {"run_id": run_id, "key": "k", "value": "x" * 4000})
+        server.post(f"{v2}/runs/log-metric", {"run_id": run_id, "key": "m", "value": 0, "timestamp": 1, "step": 0})
+        run_ids.append(run_id)
+    kept = run_ids.pop()
+    for run_id in run_ids:
+        server.post(f"{v2}/runs/delete", {"run_id": run_id})
+    server.count_whole(kept, "m", 1)
+    fill(disk / "filler")
+    refused = server.request("POST", "/api/headrace/v1/gc", json={"older_than": "0s"})
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE"), refused.text
+    (disk / "filler").unlink()
+
+    def erased() -> bool:
+        answer = server.request("POST", "/api/headrace/v1/gc", json={"older_than": "0s"})
+        return answer.status_code == 200 and not answer.json()["more"]
+
+    eventually(erased, 60)
+    for run_id in run_ids:
+        told = server.request("GET", f"{v2}/runs/get", params={"run_id": run_id}).json()["message"]
+        assert "erased at" in told
+    server.count_whole(kept, "m", 1)

@@ -323,3 +323,21 @@ def test_a_time_longer_than_any_is_taken_as_it_is(fresh: Server) -> None:
     assert gc(fresh, older_than=f"{'9' * 50}w")["runs"] == []
     fresh.post("experiments/set-experiment-tag", experiment_id="0", key="headrace.retention", value=f"{'9' * 50}w")
     assert gc(fresh)["binned"] == []
+
+
+def test_a_tombstone_says_who_erased_and_who_had_deleted(fresh: Server) -> None:
+    run_id = full_run(fresh)
+    who = {"headers": {"X-Headrace-Actor": "ada"}}
+    fresh.call("POST", f"{V2}/runs/delete", json={"run_id": run_id}, **who)
+    assert fresh.call("POST", GC, json={"run_ids": [run_id]}, headers={"X-Headrace-Actor": "bob"}).status_code == 200
+    message = fresh.call("GET", f"{V2}/runs/get", params={"run_id": run_id}).json()["message"]
+    assert message.endswith("by bob")
+    told = fresh.call("GET", "/api/headrace/v1/history", params={"kind": "run", "id": run_id}).json()["entries"]
+    assert [x["actor"] for x in told] == ["ada", "bob", "bob"]
+
+
+def test_no_client_can_say_that_a_run_is_erased(fresh: Server) -> None:
+    run_id = deleted_run(fresh)
+    answer = sent(fresh, sdk(events.RunErasing("0"), run_id, 1), sdk(events.RunErased(), run_id, 2))
+    assert (answer["accepted"], len(answer["rejected"])) == (0, 2)
+    assert fresh.data(run_id, "params") == {"p": SECRET}
