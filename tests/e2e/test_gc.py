@@ -18,6 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server, Trainer
+    from tests.e2e.scale_out import Cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(280)]
 
@@ -160,3 +161,24 @@ def test_a_trainer_whose_run_is_erased_while_it_logs_ends_well_and_leaves_nothin
     rows = server.get("/api/headrace/v1/history", kind="run", id=run_id)["entries"]
     assert {row["type"] for row in rows} == {"headrace.run.deleted", "headrace.run.erasing", "headrace.run.erased"}
     assert gc(server)["runs"] == []
+
+
+def test_where_workers_write_the_views_all_but_the_log_on_kafka_is_erased_and_gc_says_so(cluster: Cluster) -> None:
+    server = cluster.server().start()
+    cluster.worker().start()
+    experiment = server.post(f"{V2}/experiments/create", {"name": "old"})["experiment_id"]
+    run_ids = [binned_run(server), binned_run(server, experiment)]
+    kept = server.post(f"{V2}/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+    server.post(f"{V2}/runs/log-metric", {"run_id": kept, "key": "m", "value": 0, "timestamp": 1, "step": 0})
+    server.post(f"{V2}/experiments/delete", {"experiment_id": experiment})
+    done = gc(server, "--older-than", "0s")
+    assert sorted(run["run_id"] for run in done["runs"]) == sorted(run_ids)
+    assert done["experiments"] == [experiment]
+    assert [run["records"] for run in done["runs"]] == [0, 0]
+    assert "Kafka" in done["notes"][0]
+    cluster.catch_up()
+    for table in ("metrics", "metric_summary"):
+        assert cluster.views.rows(f"SELECT DISTINCT run_id FROM {table}") == [(kept,)]
+    assert server.request("GET", f"{V2}/runs/get", params={"run_id": run_ids[0]}).status_code == 404
+    assert server.count_whole(kept, "m", 1) == 1
+    assert gc(server, "--older-than", "0s")["runs"] == []
