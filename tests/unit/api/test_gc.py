@@ -17,6 +17,7 @@ from headrace.api.stores.store import Entry
 from headrace.ingest import codec, events
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import Partition
+from headrace.ingest.verifying import verify
 from headrace.processors.erasing import Sweeper
 
 from tests.unit.api.conftest import V2, Server
@@ -142,6 +143,7 @@ def test_a_rebuild_after_gc_gives_the_very_same_views(fresh: Server) -> None:
     assert (len(deleted["runs"]), deleted["experiments"], deleted["left"]) == (2, [experiment], [])
     full_run(fresh)
     assert rebuilt_equal(fresh)
+    assert verify(fresh.log).faults == []
     assert fresh.data(kept, "params") == {"p": SECRET}
     told = fresh.call("GET", f"{V2}/experiments/get", params={"experiment_id": experiment}).json()["message"]
     assert "it was erased at" in told
