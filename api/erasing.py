@@ -8,85 +8,32 @@ is found by its life cycle, and gone on with, by the next call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.api.artifacts import SCHEME, store_path
 from headrace.api.as_of import AsOf
-from headrace.api.errors import ApiError, invalid
-from headrace.api.quantities import duration_ms
+from headrace.api.erasing_answers import LISTED_MAX, Erased, Gone, Left, Wanted
+from headrace.api.errors import ApiError
+from headrace.api.retention import retain
 from headrace.api.stores.store import ArtifactStore
 from headrace.api.tracking import Tracking
 from headrace.ingest import events
 from headrace.ingest.clock import Clock
 from headrace.processors.entities import Entities
 from headrace.processors.erasing import Count, Sweeper
-from headrace.processors.registry import ACTIVE, DELETED, Experiment, LoggedModel
-from headrace.processors.runs import ENDED, ERASED, ERASING, GONE, RunState
+from headrace.processors.registry import DELETED, Experiment, LoggedModel
+from headrace.processors.runs import ACTIVE, ERASED, ERASING, GONE, RunState
 from headrace.processors.views import Views
 from starlette.concurrency import run_in_threadpool
 
 RUNS_A_CALL = 100
 """So many runs are erased by one call; who calls goes on until there is nothing more."""
-LISTED_MAX = 1_000
 FILES_MAX = 1_000_000
-RETENTION_TAG = "headrace.retention"
-_EVER_MS = 10**14
-"""Longer than anything has lain anywhere: 3,000 years."""
 LOG_KEEPS = (
     "this log is on Kafka, which cannot overwrite a record: payloads stay there until the topic's retention, or until"
     " its records are deleted; a rebuild of the views brings rows back, and the next gc erases them again"
 )
-
-
-@dataclass(slots=True)
-class Gone:
-    """One run, and what was erased of it. late: it had been erased before, and something came after that."""
-
-    run_id: str
-    files: int = 0
-    file_bytes: int = 0
-    records: int = 0
-    record_bytes: int = 0
-    points: int = 0
-    late: bool = False
-
-
-@dataclass(slots=True)
-class Left:
-    """What was not erased, and why."""
-
-    id: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Erased:
-    """What a call did, or would do. binned: runs that were put in the bin, their experiment's retention being over."""
-
-    runs: list[Gone] = field(default_factory=list)
-    experiments: list[str] = field(default_factory=list)
-    logged_models: list[str] = field(default_factory=list)
-    binned: list[str] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    more: bool = False
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be erased: what has been in the bin for longer than older_than_ms; or else the named, at once."""
-
-    older_than_ms: float = 0.0
-    run_ids: Collection[str] = ()
-    experiment_ids: Collection[str] = ()
-
-    @property
-    def named(self) -> bool:
-        """Whether only what is named is to be erased."""
-        return bool(self.run_ids or self.experiment_ids)
 
 
 class Eraser:
@@ -121,43 +68,11 @@ class Eraser:
                 answer.notes.append(LOG_KEEPS)
             await self._tracking.caught_up()
             if not wanted.named:
-                await self._retain(answer)
+                await retain(self._views, self._engine, self._tracking, self._clock, answer)
             await self._erase_runs(wanted, answer)
             if not answer.more:
                 await self._erase_of_registry(wanted, answer)
             return answer
-
-    # --- retention ----------------------------------------------------------------------------------------------------
-
-    async def _retain(self, answer: Erased) -> None:
-        """Put runs in the bin that ended longer ago than their experiment keeps them."""
-        now_ms = self._clock.time_ms()
-        for experiment in list(self._engine.registry.experiments.values()):
-            text = experiment.tags.get(RETENTION_TAG, "")
-            if not text or experiment.lifecycle != ACTIVE:
-                continue
-            kept_ms = duration_ms(text) if not text[-1:].isdigit() else None
-            if kept_ms is None or kept_ms < 0:
-                why = f"its tag {RETENTION_TAG} is {text!r}, no duration such as 90d: none of its runs was binned"
-                answer.left.append(Left(experiment.experiment_id, why))
-                continue
-            sql = (
-                "SELECT run_id FROM runs FINAL WHERE experiment_id = {id:String} AND lifecycle = 'active'"
-                " AND status IN {ended:Array(String)} AND end_time_ms > 0 AND end_time_ms <= {before:Int64}"
-                " ORDER BY end_time_ms, run_id LIMIT {limit:UInt64}"
-            )
-            parameters = {
-                "id": experiment.experiment_id,
-                "ended": list(ENDED),
-                "before": int(now_ms - min(kept_ms, _EVER_MS)),
-                "limit": LISTED_MAX,
-            }
-            run_ids = [row[0] for row in await run_in_threadpool(self._views.rows, sql, parameters)]
-            answer.binned += run_ids
-            if run_ids and not answer.dry_run:
-                deleted = events.RunDeleted(f"it ended longer ago than {text}, the retention of its experiment")
-                await self._tracking.commands([(run_id, deleted) for run_id in run_ids])
-            answer.more |= len(run_ids) == LISTED_MAX
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
@@ -383,13 +298,3 @@ class Eraser:
         await run_in_threadpool(self._sweeper.registry, below)
         self._past.forget()
         return told
-
-
-def older_than_ms(text: str) -> float:
-    """The time that --older-than names, ms. Raises INVALID_PARAMETER_VALUE."""
-    found = duration_ms(text) if not text[-1:].isdigit() or text == "0" else None
-    if found is None or found < 0:
-        raise invalid(
-            f"Invalid value {text!r} for parameter 'older_than' supplied: it is a duration such as 30d, 12h or 1d12h"
-        )
-    return min(found, _EVER_MS)

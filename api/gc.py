@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from headrace.api.erasing import Erased, Wanted, older_than_ms
+from headrace.api.erasing_answers import Erased, Wanted, older_than_ms
 from headrace.api.errors import invalid
 from headrace.api.services import services
 from headrace.api.structs import decoded, documented, schemas

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headrace.api.erasing import Eraser, Wanted
+from headrace.api.erasing import Eraser
+from headrace.api.erasing_answers import Wanted
 from headrace.api.errors import unavailable
 from headrace.api.stores.local import LocalStore
 from headrace.api.stores.store import Entry
