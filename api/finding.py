@@ -30,7 +30,7 @@ _OFFSET = Summary._fields.index("offset")
 class RunQuery:
     """Which runs, and in which order. expression: None for all of the view. order: newest start first behind it.
 
-    now_ms: what `now` is, and how far a run that goes on has come; None for the moment of the search.
+    now_ms: what `now` is, and how far a run that goes on has come; None for the moment of the search, or as of which.
     """
 
     experiment_ids: list[str]
@@ -133,7 +133,7 @@ def _select(
     return memory_search.find(
         runs,
         metrics,
-        deleted_experiment_ids=deleted,
+        deleted_experiment_ids=set(deleted).intersection(query.experiment_ids),
         view=query.view,
         expression=query.expression,
         order=query.order,

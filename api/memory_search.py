@@ -59,7 +59,8 @@ def find(
     source = _Source(runs, models or {}, columns or {}, metric_column, now_ms)
     conditions = []
     if view != "ALL":
-        conditions.append(_BINNED if view == "DELETED_ONLY" else f"not {_BINNED}")
+        binned = _BINNED if deleted_experiment_ids else "r.lifecycle == 'deleted'"
+        conditions.append(binned if view == "DELETED_ONLY" else f"not {binned}")
     if expression is not None:
         conditions.append(source.condition(at_moment(expression, now_ms)))
     terms = list(order)

@@ -1,7 +1,8 @@
 """Pages of a search that hold still: each one goes on where the last ended, whatever is written meanwhile.
 
 A token names the moment the first page was read at, the query, and how many results came before. Later pages come from
-what the first search found, as long as that is remembered here; else they are searched anew as of that moment.
+what the first search found, as long as that is remembered here; else they are searched anew as of that moment. And what
+many ask while nothing is written is searched once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from headrace.api.points import Cut
 from headrace.api.ranking import Found
 from headrace.api.search import PAGE_OFFSET_MAX
 from headrace.api.services import Services
+from headrace.api.syntax import Comparison, Now, Order, comparisons
 from headrace.ingest.clock import Clock
 from headrace.ingest.moments import BadMoment, parse
 
@@ -30,13 +32,13 @@ _WRONG = "Invalid page token"
 
 class _Token(msgspec.Struct, array_like=True):
     """search: which query at which moment, as hex. ends: the moment. offset: results before this page. time_ms: the
-    moment as a time, if it was given as one; now_ms: what `now` is."""
+    moment as a time, if it was given as one; now_ms: what `now` is, where the query depends on it."""
 
     search: str
     ends: str
     offset: int
     time_ms: int | None
-    now_ms: int
+    now_ms: int | None
 
 
 class RunPage(msgspec.Struct, frozen=True):
@@ -75,23 +77,22 @@ async def page(s: Services, query: RunQuery, size: int, token: str, as_of: str) 
     if token:
         return await _next(s, query, size, _decoded(token), as_of)
     cut = await s.past.cut(as_of)
-    query = replace(query, now_ms=query.now_ms or s.clock.time_ms())
+    if query.now_ms is None and _depends_on_now(query):
+        query = replace(query, now_ms=s.clock.time_ms() if cut is None or cut.time_ms is None else cut.time_ms)
     in_memory = await all_in_memory(s) if cut is None else True
     # What is searched is at least as new as this.
     moment = cut or s.past.now()
-    results: Found | None = None
+    name = _name(query, moment)
     if in_memory:
-        results = await found(s, query, cut)
+        results = s.pages.kept(name)
+        if results is None:
+            results = await found(s, query, cut)
+            s.pages.keep(name, results)
         ids = [state.run_id for state in results.page(0, size + 1)]
     else:
         ids = await find(s, query, size + 1, 0)
-    if len(ids) <= size:
-        return RunPage(ids, None, cut)
-    assert query.now_ms is not None
-    made = _Token(_name(query, moment), _ends(moment), size, moment.time_ms, query.now_ms)
-    if results is not None:
-        s.pages.keep(made.search, results)
-    return RunPage(ids[:size], _encoded(made), cut)
+    made = _Token(name, _ends(moment), size, moment.time_ms, query.now_ms)
+    return RunPage(ids[:size], _encoded(made) if len(ids) > size else None, cut)
 
 
 async def _next(s: Services, query: RunQuery, size: int, token: _Token, as_of: str) -> RunPage:
@@ -110,6 +111,12 @@ async def _next(s: Services, query: RunQuery, size: int, token: _Token, as_of: s
     ids = [state.run_id for state in results.page(token.offset, size + 1)]
     following = msgspec.structs.replace(token, offset=token.offset + size) if len(ids) > size else None
     return RunPage(ids[:size], _encoded(following) if following else None, moment if as_of else None)
+
+
+def _depends_on_now(query: RunQuery) -> bool:
+    """Whether the answer changes while nothing is written."""
+    named: list[Comparison | Order] = [*comparisons(query.expression), *query.order]
+    return any(x.key == "duration" or isinstance(getattr(x, "value", None), Now) for x in named)
 
 
 def _name(query: RunQuery, moment: Cut) -> str:
@@ -132,6 +139,6 @@ def _decoded(text: str) -> _Token:
         found = msgspec.json.decode(base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True), type=_Token)
     except (ValueError, UnicodeError):
         raise invalid(_WRONG) from None
-    if not 0 <= found.offset <= PAGE_OFFSET_MAX or abs(found.now_ms) > 2**62:
+    if not 0 <= found.offset <= PAGE_OFFSET_MAX or abs(found.now_ms or 0) > 2**62:
         raise invalid(_WRONG)
     return found

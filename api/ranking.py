@@ -12,7 +12,7 @@ import numpy.typing as npt
 from headrace.processors.runs import RunState
 
 _SORT_ALL: Final = 8
-"""Where a page ends behind one part in so many of what was found, all of it is sorted, once."""
+"""Where a later page ends behind one part in so many of what was found, all of it is sorted, once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Found:
     def page(self, offset: int, limit: int) -> list[RunState]:
         """`limit` runs, behind the first `offset`."""
         end = offset + limit
-        if not self._sorted and end * _SORT_ALL < len(self._runs):
+        # Who looks at a second page may look at all.
+        if not self._sorted and end < len(self._runs) and (offset == 0 or end * _SORT_ALL < len(self._runs)):
             first = sorted(_first(self._all_columns(), list(range(len(self._runs))), end), key=self._key)
             return [self._runs[i] for i in first[offset:end]]
         if not self._sorted:

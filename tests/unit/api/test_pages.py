@@ -116,3 +116,22 @@ def test_a_token_of_another_search_is_refused(server: Server, experiment_id: str
     assert told.startswith("Invalid page token")
     for wrong in ("x", "bnVsbA==", token[:-4], "e30=", "WyJhIiwiYiIsLTEsbnVsbCwwXQ=="):
         assert server.refused("runs/search", **asked, page_token=wrong).startswith("Invalid page token")
+
+
+def test_the_same_search_sees_what_was_written_in_between(server: Server, experiment_id: str) -> None:
+    runs = [new_run(server, experiment_id, float(loss)) for loss in range(3)]
+    asked = {"experiment_ids": [experiment_id], "order_by": ORDER, "filter": "metrics.loss < 5"}
+    assert ids(server.post("runs/search", **asked)) == runs
+    assert ids(server.post("runs/search", **asked)) == runs
+    log(server, runs[0], 4.0)
+    assert ids(server.post("runs/search", **asked)) == [runs[1], runs[2], runs[0]]
+    server.post("runs/delete", run_id=runs[1])
+    assert ids(server.post("runs/search", **asked)) == [runs[2], runs[0]]
+
+
+def test_a_search_by_the_time_that_goes_on_is_searched_anew(server: Server, experiment_id: str) -> None:
+    run_id = new_run(server, experiment_id, 1.0)
+    asked = {"experiment_ids": [experiment_id], "filter": "attributes.duration < 1h"}
+    assert ids(server.post("runs/search", **asked)) == [run_id]
+    server.clock.advance(3_600)
+    assert ids(server.post("runs/search", **asked)) == []
