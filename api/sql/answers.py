@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet
+from headrace.api.arrow_stream import ARROW_STREAM, Sink, stream
 
 Format: TypeAlias = Literal["json", "csv", "table", "parquet", "arrow"]
 
@@ -26,7 +27,7 @@ MEDIA_TYPES: dict[Format, str] = {
     "csv": "text/csv; charset=utf-8",
     "table": "text/plain; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
-    "arrow": "application/vnd.apache.arrow.stream",
+    "arrow": ARROW_STREAM,
 }
 _BATCH_ROWS = 16_384
 _CELL_CHARS_MAX = 200
@@ -79,19 +80,10 @@ def _text(table: pa.Table) -> Iterator[bytes]:
 
 
 def _parquet(table: pa.Table) -> Iterator[bytes]:
-    sink = _Sink()
+    sink = Sink()
     with pa.parquet.ParquetWriter(pa.PythonFile(sink, mode="w"), table.schema, compression="zstd") as writer:
         for start in range(0, max(table.num_rows, 1), 4 * _BATCH_ROWS):
             writer.write_table(table.slice(start, 4 * _BATCH_ROWS))
-            yield sink.taken()
-    yield sink.taken()
-
-
-def _arrow(table: pa.Table) -> Iterator[bytes]:
-    sink = _Sink()
-    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
-        for batch in table.to_batches(max_chunksize=4 * _BATCH_ROWS):
-            writer.write_batch(batch)
             yield sink.taken()
     yield sink.taken()
 
@@ -101,7 +93,7 @@ _WRITERS: dict[Format, Callable[[pa.Table], Iterator[bytes]]] = {
     "csv": _csv,
     "table": _text,
     "parquet": _parquet,
-    "arrow": _arrow,
+    "arrow": stream,
 }
 
 
@@ -173,28 +165,3 @@ def _line(cells: list[str], widths: list[int], right: list[bool]) -> str:
         for one, width, at_right in zip(cells, widths, right, strict=True)
     ]
     return "  ".join(padded).rstrip()
-
-
-class _Sink:
-    """A file that gives away what was written to it."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes | memoryview) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def taken(self) -> bytes:
-        """Everything written since it was last asked."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data
