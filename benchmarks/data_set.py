@@ -21,15 +21,18 @@ KEYS = 20
 PARAMS = 10
 POINTS_A_MESSAGE = 1_000
 STEP_MS = 1_000
+CURVES, CURVE_STEPS = 100, 1_000
 
 
 @dataclass(slots=True)
 class DataSet:
-    """experiment_id: of the runs; small_id: of a tenth of as many. middle_ms: when half of the runs were there."""
+    """experiment_id: of the runs; small_id: of a tenth of as many. curves: runs of the small one with a metric `curve`
+    of 1,000 steps; long_run_id: one with a metric `long`. middle_ms: when half of the runs were there."""
 
     experiment_id: str
     small_id: str
     run_ids: list[str] = field(default_factory=list)
+    curves: list[str] = field(default_factory=list)
     long_run_id: str = ""
     middle_ms: int = 0
     points: int = 0
@@ -56,7 +59,11 @@ def make(url: str, runs: int, steps: int, long_steps: int, say: Callable[[str], 
         if number % 500 == 499:
             say(f"queries: {number + 1:,} runs, {found.points / (time.monotonic() - started_s):,.0f} points/s")
     for number in range(runs // 10):
-        _post(connection, list(_run(uuid.uuid4().hex, found.small_id, number, 10)))
+        run_id = uuid.uuid4().hex
+        _post(connection, list(_run(run_id, found.small_id, number, 10)))
+        if number < CURVES:
+            found.curves.append(run_id)
+            _post(connection, list(_points(run_id, ["curve"], CURVE_STEPS, "curve", number)))
     found.long_run_id = uuid.uuid4().hex
     _post(connection, list(_run(found.long_run_id, found.small_id, 0, 10)))
     _post(connection, list(_points(found.long_run_id, ["long"], long_steps, "long")))

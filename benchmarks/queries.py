@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -42,6 +43,12 @@ def run(folder: Path, rounds: int, quick: bool, say: Callable[[str], None]) -> I
         for title, ask, limit in _lines(server, made):
             say(f"queries: {title}")
             table.add(title, *measured(server, ask, 20 if quick else limit))
+        say("queries: growth")
+        for title, experiment_id in (("1,000", made.small_id), ("10,000", made.experiment_id)):
+            numbers = itertools.count(1_000)
+            connection = Connection(server.url)
+            figures = measured(server, lambda c=connection, e=experiment_id, n=numbers: c.ask(another(e, next(n))), 200)  # type: ignore[misc]
+            table.add(f"the search of {title} runs", *figures)
         say(f"queries: {USERS} users")
         table.add(f"the same under {USERS} concurrent users", *_crowd(server.url, made, 2.0 if quick else 20.0))
         say("queries: DataFrame")
@@ -52,7 +59,7 @@ def run(folder: Path, rounds: int, quick: bool, say: Callable[[str], None]) -> I
             f"The data set was made through the ingest gateway in {made.taken_s:,.0f} s:"
             f" {made.points / made.taken_s:,.0f} points/s by one client, until all of it could be searched.",
             f"{data_set.KEYS} metrics with {steps} steps and {data_set.PARAMS + 1} params a run. Search: {FILTER},"
-            f" by {ORDER}, the first 100.",
+            f" by {ORDER}, the first 100; the threshold is another one each time, where nothing else is said.",
             "CPU: the server's processor time a request, without what it does beside.",
             f"Server memory (RSS): {loaded_mb:,.0f} MB when the data set was in,"
             f" {max(x[1] for x in watch.samples):,.0f} MB at most through all of it.",
@@ -79,12 +86,20 @@ def measured(server: Server, ask: Callable[[], object], requests: int) -> tuple[
 
 def _lines(server: Server, made: DataSet) -> list[tuple[str, Callable[[], object], int]]:
     connection = Connection(server.url)
-    hundred = made.run_ids[:: max(1, len(made.run_ids) // 100)][:100]
 
     def search(experiment_id: str = made.experiment_id, **more: Any) -> Callable[[], object]:
-        body = {"experiment_ids": [experiment_id], "max_results": 100, "filter": FILTER, "order_by": [ORDER], **more}
-        request = post_request(f"{wire.API}/runs/search", body)
+        request = search_request(experiment_id, **more)
         return lambda: connection.ask(request)
+
+    def others(**more: Any) -> Callable[[], object]:
+        """The search with another threshold each time, which nobody has asked for yet."""
+        numbers = itertools.count()
+        return lambda: connection.ask(another(made.experiment_id, next(numbers), **more))
+
+    def moments() -> Callable[[], object]:
+        """As of another millisecond each time."""
+        numbers = itertools.count(made.middle_ms)
+        return lambda: connection.ask(search_request(made.experiment_id, as_of=str(next(numbers))))
 
     def series(**body: Any) -> Callable[[], object]:
         request = post_request(f"{V1}/series", body)
@@ -97,36 +112,49 @@ def _lines(server: Server, made: DataSet) -> list[tuple[str, Callable[[], object
     now_ms = str(int(time.time() * 1000))
     long_series = {"run_ids": [made.long_run_id], "key": "long", "buckets": 1_000}
     return [
-        ("filtered, ordered search, 100 runs back", search(), 500),
-        (f"the same of {len(made.run_ids) // 10:,} runs", search(made.small_id), 500),
+        ("filtered, ordered search, 100 runs back", others(), 500),
+        ("the same one again and again", search(), 500),
         ("no filter, 100 latest runs", search(filter="", order_by=[]), 500),
         ("by an aggregate: metrics.metric_1.min", search(order_by=["metrics.metric_1.min"]), 200),
         ("metrics.metric_1.at(100) > 0.5", search(filter="metrics.metric_1.at(100) > 0.5"), 100),
         ("by metrics.metric_1.at_best(metric_2)", search(order_by=["metrics.metric_1.at_best(metric_2)"]), 100),
         ("a regular expression: params.lr =~ 'e-0[34]$'", search(filter="params.lr =~ 'e-0[34]$'"), 200),
-        ("as of the middle of the data set", search(as_of=str(made.middle_ms)), 200),
-        ("as of now", search(as_of=now_ms), 200),
+        ("as of the middle of the data set", others(as_of=str(made.middle_ms)), 200),
+        ("as of another moment each time", moments(), 200),
+        ("as of now", others(as_of=now_ms), 200),
         ("one series of 100,000 points as 1,000 buckets", series(**long_series), 100),
-        ("100 runs × 500 points on one chart", series(run_ids=hundred, key="metric_1", buckets=1_000), 50),
+        ("100 runs × 1,000 points on one chart", series(run_ids=made.curves, key="curve", buckets=1_000), 50),
         (
             "100 runs as 5 groups, median and band",
-            series(run_ids=hundred, key="metric_1", group_by=["tags.group"], aggregate="median"),
+            series(run_ids=made.curves, key="curve", group_by=["tags.group"], aggregate="median"),
             50,
         ),
         ("SQL: count of points by metric", statement("SELECT key, count() FROM metric_summary GROUP BY key"), 50),
     ]
 
 
+def search_request(experiment_id: str, **more: Any) -> bytes:
+    """The search that is measured."""
+    body = {"experiment_ids": [experiment_id], "max_results": 100, "filter": FILTER, "order_by": [ORDER], **more}
+    return post_request(f"{wire.API}/runs/search", body)
+
+
+def another(experiment_id: str, number: int, **more: Any) -> bytes:
+    """The same with a threshold of its own."""
+    return search_request(experiment_id, filter=FILTER.replace("0.5", f"{0.5 + number / 1e9:.9f}"), **more)
+
+
 def _crowd(url: str, made: DataSet, seconds: float) -> tuple[float, float, str, int]:
-    body = {"experiment_ids": [made.experiment_id], "max_results": 100, "filter": FILTER, "order_by": [ORDER]}
-    request = post_request(f"{wire.API}/runs/search", body)
+    """Each user asks another question each time."""
     times: list[float] = []
     faults: list[str] = []
     until_s = time.monotonic() + seconds
 
-    def user() -> None:
+    def user(first: int) -> None:
         connection = Connection(url)
+        numbers = itertools.count(first)
         while time.monotonic() < until_s:
+            request = another(made.experiment_id, next(numbers))
             started_s = time.perf_counter()
             try:
                 connection.ask(request)
@@ -135,7 +163,7 @@ def _crowd(url: str, made: DataSet, seconds: float) -> tuple[float, float, str, 
                 return
             times.append((time.perf_counter() - started_s) * 1000)
 
-    threads = [threading.Thread(target=user) for _ in range(USERS)]
+    threads = [threading.Thread(target=user, args=((number + 2) * 100_000,)) for number in range(USERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
