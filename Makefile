@@ -10,7 +10,7 @@ types:
 	uv run mypy
 
 test:
-	uv run pytest -n 2 --dist loadgroup
+	uv run pytest -n 2
 
 bench:
 	uv run python -m benchmarks.run

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.clickhouse_container import clickhouse_container, new_clickhouse_container  # noqa: F401
 from tests.clickhouse_server import clickhouse, new_clickhouse  # noqa: F401
@@ -25,12 +26,23 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers and `--dist loadgroup`: what starts processes runs in one of them, one test after the other;
-    every other file runs as a whole wherever there is room."""
-    for item in items:
-        starts = item.get_closest_marker("e2e") is not None or "kafka" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("processes" if starts else str(item.path)))
+OWN_SERVERS = ("test_import", "test_export", "test_compare", "test_feed", "test_gc", "test_sql")
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """What starts processes comes one test after the other, in two rows; every other file as a whole where there is
+    room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        if not file.startswith("tests/e2e/"):
+            return file
+        return "own servers" if Path(file).name.startswith(OWN_SERVERS) else "processes"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How tests are spread over several workers."""
+    return ByFile(config, log)
 
 
 @dataclass

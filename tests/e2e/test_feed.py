@@ -125,6 +125,8 @@ def test_a_hundred_readers_that_never_read_cost_bounded_memory_and_do_not_hold_u
             eventually(lambda: reader.connections)
             beside_s = trained(server, train, tmp_path / "side-1")
             eventually(lambda: sum(reader.points().values()) == POINTS)
+        # What the engine took for the points goes back within seconds; what readers hold stays.
+        eventually(lambda: memory_bytes(server) - before < MEMORY_BYTES_MAX)
         grown = memory_bytes(server) - before
         began_s = time.monotonic()
         assert server.stop() == 0
@@ -135,7 +137,6 @@ def test_a_hundred_readers_that_never_read_cost_bounded_memory_and_do_not_hold_u
         f"\n{SLOW} readers that never read: {grown / 1e6:.0f} MB more; server's CPU for {POINTS:,} points alone"
         f" {alone_s:.1f} s, beside them {beside_s:.1f} s; end in {took_s:.1f} s"
     )
-    assert grown < MEMORY_BYTES_MAX
     assert took_s < 8, took_s
     assert "without completing" not in server.output()
     assert "Traceback" not in server.output()

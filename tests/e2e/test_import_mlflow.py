@@ -109,6 +109,7 @@ def test_what_mlflow_wrote_is_equal_here_whichever_way_it_comes(
     check(server, first, report, said, models)
 
 
+@pytest.mark.parametrize("mlflow", ["mlflow-3.17.2"], indirect=True)
 def test_a_server_that_keeps_artifacts_itself_gives_them(
     server: Server, mlflow: Path, tmp_path: Path, new_mlflow_server: Callable[[str], str]
 ) -> None:
@@ -120,5 +121,5 @@ def test_a_server_that_keeps_artifacts_itself_gives_them(
     assert {one["why"].split(" (")[0][-60:] for one in report["left"]}, "where they are, a database does not tell"
     code, report, said = run_import(url, server, "--deleted")
     assert code == 0, said
-    check(server, first, report, said, "mlflow-3" in str(mlflow))
+    check(server, first, report, said, True)
     assert report["totals"]["completed"] >= 1, "the files came to the runs that were there without"
