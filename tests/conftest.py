@@ -26,18 +26,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-OWN_SERVERS = ("test_import", "test_export", "test_compare", "test_feed", "test_gc", "test_sql")
-
-
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """What starts processes comes one test after the other, in two rows; every other file as a whole where there is
-    room."""
+    """What starts processes comes one test after the other on one worker, every other file as a whole on any."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        if not file.startswith("tests/e2e/"):
-            return file
-        return "own servers" if Path(file).name.startswith(OWN_SERVERS) else "processes"
+        return "processes" if file.startswith("tests/e2e/") else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
