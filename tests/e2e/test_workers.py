@@ -177,11 +177,8 @@ def test_a_worker_whose_kafka_client_fails_ends_with_a_sentence(cluster: Cluster
         await worker.app.crash(RuntimeError("the group is no more"))
         await running
 
-    # As the worker's process does, this does not wait for tasks of Faust's that may not heed their cancel.
-    loop = asyncio.new_event_loop()
     with pytest.raises(WorkerEnded, match=r"Kafka client ended: .*the group is no more.*; start the worker again"):
-        loop.run_until_complete(asyncio.wait_for(fail(), 120))
-    loop.close()
+        asyncio.run(fail())
 
 
 # --- a long backlog ---------------------------------------------------------------------------------------------------
