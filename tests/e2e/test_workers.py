@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import time
@@ -24,10 +23,9 @@ from headrace.ingest.kafka_headers import encode_headers
 from headrace.ingest.log import Partition
 from headrace.ingest.topics import DEAD_LETTERS, METRICS
 from headrace.processors import views
-from headrace.processors.partitions import Partitions
 from headrace.processors.views import Views, embedded
 from headrace.processors.views_url import parse_views_url
-from headrace.processors.worker import SESSION_TIMEOUT_S, Worker, WorkerEnded
+from headrace.processors.worker import SESSION_TIMEOUT_S
 
 from tests.e2e.flow import Flow, check_whole, message
 from tests.world import World
@@ -164,21 +162,6 @@ def test_a_worker_that_is_told_to_stop_stores_and_commits_what_it_has_and_is_gon
     stored = cluster.views.rows("SELECT partition, max(offset) + 1 FROM metrics GROUP BY partition")
     assert committed.items() >= {Partition(METRICS, partition): end for partition, end in stored}.items()
     assert worker.output().count("\n") == 1, worker.output()
-
-
-def test_a_worker_whose_kafka_client_fails_ends_with_a_sentence(cluster: Cluster) -> None:
-    partitions = Partitions(cluster.log, cluster.views)
-
-    async def fail() -> None:
-        worker = Worker(cluster.log.settings, partitions)
-        running = asyncio.create_task(worker.run(asyncio.Event()))
-        while not partitions.stages()["viewed"]:
-            await asyncio.sleep(0.05)
-        await worker.app.crash(RuntimeError("the group is no more"))
-        await running
-
-    with pytest.raises(WorkerEnded, match=r"Kafka client ended: .*the group is no more.*; start the worker again"):
-        asyncio.run(fail())
 
 
 # --- a long backlog ---------------------------------------------------------------------------------------------------
