@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 from headrace.sdk.reader import Reader
-from headrace.sdk.run import Run, RunData, RunInfo
+from headrace.sdk.run import Run
 
 POINTS = pa.schema(
     [
@@ -39,31 +39,6 @@ INFO: tuple[tuple[str, pa.DataType], ...] = (
     ("artifact_uri", pa.string()),
 )
 """The first columns of an export of runs."""
-
-
-def run_of(given: Mapping[str, Any]) -> Run:
-    """A run from MLflow's JSON."""
-    info, logged = given["info"], given.get("data", {})
-    ended = info.get("end_time")
-    return Run(
-        RunInfo(
-            info["run_id"],
-            str(info.get("experiment_id", "")),
-            info.get("run_name", ""),
-            info.get("user_id", ""),
-            info.get("status", "RUNNING"),
-            int(info.get("start_time") or 0),
-            int(ended) if ended else None,
-            info.get("artifact_uri", ""),
-            info.get("lifecycle_stage", "active"),
-        ),
-        RunData(
-            {metric["key"]: float(metric["value"]) for metric in logged.get("metrics", ())},
-            {param["key"]: param.get("value", "") for param in logged.get("params", ())},
-            {tag["key"]: tag.get("value", "") for tag in logged.get("tags", ())},
-        ),
-        given.get("inputs", {}),
-    )
 
 
 def run_table(runs: Sequence[Run], names: Mapping[str, str]) -> pa.Table:

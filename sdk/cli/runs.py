@@ -78,7 +78,7 @@ class Search:
         """Each of them, in order, page by page."""
         if self.names:
             for run in self.reader.runs(list(self.names), *self._arguments):
-                yield exports.run_of(run)
+                yield run_of(run)
 
 
 @runs.command("list")
