@@ -15,6 +15,7 @@ from headrace.sdk.cli.gc import gc
 from headrace.sdk.cli.history import history
 from headrace.sdk.cli.import_ import import_
 from headrace.sdk.cli.log import log
+from headrace.sdk.cli.models import models
 from headrace.sdk.cli.rebuild import rebuild
 from headrace.sdk.cli.runs import runs
 from headrace.sdk.cli.server import server
@@ -52,8 +53,8 @@ def version() -> None:
 
 
 COMMANDS = (
-    *(server, worker, demo, sync, import_, export_, experiments, runs, history, sql, events),
-    *(log, topics, rebuild, gc, views, doctor),
+    *(server, worker, demo, sync, import_, export_, experiments, runs, models, history),
+    *(sql, events, log, topics, rebuild, gc, views, doctor),
 )
 for command in COMMANDS:
     main.add_command(command)
