@@ -79,7 +79,7 @@ def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> 
         text = None
         if posixpath.splitext(artifact_file)[1].lower() in (".yml", ".yaml"):
             try:
-                import yaml  # type: ignore[import-untyped]  # optional: many trainers have it, we need not
+                import yaml  # optional: many trainers have it, we need not
             except ImportError:
                 warn_once("yaml", "%s holds JSON, since PyYAML is not installed", artifact_file)
             else:

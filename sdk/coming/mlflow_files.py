@@ -228,7 +228,7 @@ def _metas(folder: Path) -> Iterator[dict[str, Any]]:
 def read_yaml(file: Path) -> dict[str, Any]:
     """A mapping in a YAML file. Raises SourceFault."""
     try:
-        import yaml  # type: ignore[import-untyped]  # the extra `import`
+        import yaml
     except ImportError as error:
         raise SourceFault('reading an mlruns folder needs PyYAML: pip install "headrace[import]"') from error
     text = read_small(file)

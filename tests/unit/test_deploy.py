@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from headrace.api.settings import Settings
 from headrace.ingest.log import Partition
 from headrace.ingest.memory import MemoryLog

@@ -1,0 +1,1 @@
+"""Models: saved as MLflow saves them, loaded without it, logged without waiting."""
