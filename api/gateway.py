@@ -13,7 +13,7 @@ from headrace.ingest import codec, events
 from headrace.ingest.codec import Malformed
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.limits import is_run_id
-from headrace.ingest.topics import DEAD_LETTERS, METRICS, RUNS, topic_of
+from headrace.ingest.topics import DEAD_LETTERS, METRICS, RUNS, is_of_run, topic_of
 from msgspec.structs import replace
 
 router = APIRouter(tags=["ingest"])
@@ -67,12 +67,12 @@ async def append(request: Request) -> Response:
 def _fault(envelope: Envelope) -> str | None:
     """What keeps an envelope out of its topic, or None. Whether its data can be read, the folds decide."""
     topic = topic_of(envelope.type)
+    if topic == DEAD_LETTERS or envelope.type in _OF_GC or not is_of_run(envelope.type):
+        return f"{envelope.type} is not for clients to send"
     if topic in (RUNS, METRICS) and not is_run_id(envelope.subject):
         return f"{envelope.subject!r} is not a run id"
     if not envelope.subject:
         return "an event needs a subject"
-    if topic == DEAD_LETTERS or envelope.type in _OF_GC:
-        return f"{envelope.type} is not for clients to send"
     return None
 
 

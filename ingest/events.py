@@ -6,7 +6,7 @@ here: they travel as Arrow batches (`headrace.ingest.points`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from headrace.ingest.envelope import Int64
@@ -189,6 +189,33 @@ class RunErased(Event, frozen=True):
     points: Int64 = 0
 
 
+class PredictionLogged(Event, frozen=True):
+    """An endpoint answered a request. Kept in the view `events` only; its subject is `endpoint:NAME`.
+
+    model, version: of the registered model that answered; model_id, run_id: the logged model behind it and the run that
+    made it; each may be empty. request, response: the bodies, cut to the endpoint's log_bytes_max, as text; in base64
+    where request_encoding or response_encoding says so. request_bytes, response_bytes: how long they were.
+    shadow: a copy of the traffic, whose answer nobody got.
+    """
+
+    endpoint: str
+    model: str = ""
+    version: str = ""
+    model_id: str = ""
+    run_id: str = ""
+    request_id: str = ""
+    status: Int64 = 0
+    latency_ms: float = 0.0
+    content_type: str = ""
+    request: str = ""
+    request_encoding: str = ""
+    request_bytes: Int64 = 0
+    response: str = ""
+    response_encoding: str = ""
+    response_bytes: Int64 = 0
+    shadow: bool = False
+
+
 class RunRecordErased(Event, frozen=True):
     """What is left of a record of a run that was erased: its place, writer and sequence."""
 
@@ -290,6 +317,57 @@ class LoggedModelErased(Event, frozen=True):
     file_bytes: Int64 = 0
 
 
+class EndpointRoute(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A share of an endpoint's traffic. model: a `models:/` URI. weight: its share among all routes' weights."""
+
+    model: Annotated[str, msgspec.Meta(max_length=1000)]
+    weight: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 1.0
+
+
+class EndpointOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an endpoint runs.
+
+    environment: `auto` (the server's own where the model's requirements are satisfied, else one made with uv), `server`
+    or `uv`. workers: processes a version. memory_bytes_max: of one of them; 0 for no limit. timeout_s: for one answer.
+    queue_max: requests that may wait or be worked on at once. batch_rows_max: rows that are predicted together;
+    batch_wait_ms: how long the first of them waits for others. log_sample: the share of requests that is logged, 0 to
+    1; log_bytes_max: so much of each body.
+    """
+
+    environment: Literal["auto", "server", "uv"] = "auto"
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    memory_bytes_max: Annotated[int, msgspec.Meta(ge=0, le=2**50)] = 0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
+    queue_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
+    batch_rows_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 256
+    batch_wait_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    log_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    log_bytes_max: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 4096
+
+
+class EndpointCreated(Event, frozen=True):
+    """An endpoint was asked for; its subject is `endpoint:NAME`, and the first to use a name gets it.
+
+    shadow: a `models:/` URI that gets a copy of the traffic, or empty.
+    """
+
+    routes: list[EndpointRoute]
+    shadow: str = ""
+    options: EndpointOptions = EndpointOptions()
+
+
+class EndpointUpdated(Event, frozen=True):
+    """An endpoint has other routes, another shadow or other options; a field that is null stays as it was."""
+
+    routes: list[EndpointRoute] | None = None
+    shadow: str | None = None
+    options: EndpointOptions | None = None
+
+
+class EndpointDeleted(Event, frozen=True):
+    """An endpoint is no more; its name is free."""
+
+
 class ExperimentErased(Event, frozen=True):
     """The tombstone of an experiment: its name is free. What its id holds later begins anew."""
 
@@ -341,6 +419,7 @@ TYPES: dict[str, type[Event]] = {
     "headrace.run.erasing": RunErasing,
     "headrace.run.erased": RunErased,
     "headrace.run.record-erased": RunRecordErased,
+    "headrace.prediction.logged": PredictionLogged,
     "headrace.metrics.record-erased": MetricsRecordErased,
     "headrace.experiment.created": ExperimentCreated,
     "headrace.experiment.renamed": ExperimentRenamed,
@@ -355,6 +434,9 @@ TYPES: dict[str, type[Event]] = {
     "headrace.logged-model.tags-deleted": LoggedModelTagsDeleted,
     "headrace.logged-model.deleted": LoggedModelDeleted,
     "headrace.logged-model.erased": LoggedModelErased,
+    "headrace.endpoint.created": EndpointCreated,
+    "headrace.endpoint.updated": EndpointUpdated,
+    "headrace.endpoint.deleted": EndpointDeleted,
     "headrace.experiment.erased": ExperimentErased,
     "headrace.registry.record-erased": RegistryRecordErased,
     "headrace.event.rejected": EventRejected,

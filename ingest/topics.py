@@ -45,13 +45,20 @@ TOPICS: dict[str, Topic] = {
     )
 }
 
-_TOPIC_OF_KIND = {"run": RUNS, "metrics": METRICS, "event": DEAD_LETTERS}
+_TOPIC_OF_KIND = {"run": RUNS, "prediction": RUNS, "metrics": METRICS, "event": DEAD_LETTERS}
+_OF_NO_RUN = "headrace.prediction."
 
 
 def topic_of(event_type: str) -> str:
-    """The topic of an event type: `headrace.run.*` in runs, `headrace.metrics.*` in metrics, others in registry.
+    """The topic of a type: `headrace.run.*` and `headrace.prediction.*` in runs, `headrace.metrics.*` in metrics, others
+    in registry.
 
     The rule holds for types of the future too, so an old server files a new type where a new server will look for it.
     """
     parts = event_type.split(".")
     return _TOPIC_OF_KIND.get(parts[1] if len(parts) > 1 else "", REGISTRY)
+
+
+def is_of_run(event_type: str) -> bool:
+    """Whether an event of the topics of runs or metrics is about a run. Predictions are about an endpoint."""
+    return not event_type.startswith(_OF_NO_RUN)

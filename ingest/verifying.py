@@ -16,7 +16,7 @@ from headrace.ingest.log import HistoryLog, Offsets, Partition, Record
 from headrace.ingest.merging import in_partition
 from headrace.ingest.partitioning import partition_of
 from headrace.ingest.sequences import WRITERS_MAX, Sequences
-from headrace.ingest.topics import DEAD_LETTERS, METRICS, RUNS, topic_of
+from headrace.ingest.topics import DEAD_LETTERS, METRICS, RUNS, is_of_run, topic_of
 
 FAULTS_MAX = 100
 """Faults that are told one by one; all are counted."""
@@ -227,7 +227,7 @@ class _Checker:
         belongs = partition_of(envelope.subject, self._count)
         if belongs != record.position.partition:
             self._fault(record, PLACE, f"{envelope.subject!r} belongs in partition {belongs}")
-        elif topic in (RUNS, METRICS) and not is_run_id(envelope.subject):
+        elif topic in (RUNS, METRICS) and is_of_run(envelope.type) and not is_run_id(envelope.subject):
             self._fault(record, PLACE, f"{envelope.subject!r} is not a run's id")
 
     def _data(self, record: Record) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from headrace.ingest import codec
 from headrace.ingest.events import Event, EventRejected, RegistryRecordErased, RunHeartbeat, RunRecordErased
 from headrace.ingest.log import Partition, Position, Record
-from headrace.ingest.topics import REGISTRY, RUNS
+from headrace.ingest.topics import REGISTRY, RUNS, is_of_run
 from headrace.processors import runs
 from headrace.processors.counters import Counters
 from headrace.processors.dead_letters import Letters
-from headrace.processors.outcome import DUPLICATE, REJECTED, SKIPPED, Outcome
+from headrace.processors.outcome import APPLIED, DUPLICATE, REJECTED, SKIPPED, Outcome
 from headrace.processors.registry import Registry
 from headrace.processors.runs import RunState
 from headrace.processors.states import RunStates
@@ -23,7 +23,8 @@ _UNTOLD = frozenset(map(codec.type_of, (RunHeartbeat, RunRecordErased, RegistryR
 
 @dataclass(slots=True)
 class EntityBatch:
-    """What one batch of records came to. outcomes: of every record. events: those that history keeps and does not
+    """What one batch of records came to. outcomes: of every record of a run
+    or the registry. events: those that history keeps and does not
     hold yet. runs: the newest state of each run that changed."""
 
     outcomes: list[tuple[Record, Outcome]] = field(default_factory=list)
@@ -61,17 +62,20 @@ class EntityFold:
     def fold(self, partition: Partition, records: list[Record]) -> EntityBatch:
         """Fold records of one partition, in order. Raises ViewsUnavailable, before anything was folded."""
         if partition.topic == RUNS:
-            self.states.load(record.envelope.subject for record in records)
+            of_runs = [record for record in records if is_of_run(record.envelope.type)]
+            self.states.load(record.envelope.subject for record in of_runs)
             # Asked now, since it may fail: nothing may have been folded then.
-            self._held = {r.position: self._stored(r) for r in records if not r.envelope.writer and self._is_held(r)}
+            self._held = {r.position: self._stored(r) for r in of_runs if not r.envelope.writer and self._is_held(r)}
         batch = EntityBatch()
         for record in records:
             outcome = self._fold_one(record)
-            batch.outcomes.append((record, outcome))
+            of_run = partition.topic == RUNS and is_of_run(record.envelope.type)
+            if of_run or partition.topic == REGISTRY:
+                batch.outcomes.append((record, outcome))
             if outcome.kind == DUPLICATE:
                 continue
             run_id = record.envelope.subject
-            if partition.topic == RUNS and (outcome.kind != REJECTED or record.envelope.writer):
+            if of_run and (outcome.kind != REJECTED or record.envelope.writer):
                 state = self.states.cached(run_id)
                 assert state is not None
                 batch.runs[run_id] = state
@@ -108,6 +112,8 @@ class EntityFold:
     def _apply(self, record: Record, event: Event | None) -> Outcome:
         if record.position.topic == REGISTRY:
             return self.registry.apply(record, event)
+        if not is_of_run(record.envelope.type):
+            return Outcome(APPLIED)  # history alone keeps it
         before = self.states.cached(record.envelope.subject)
         if before is not None and self._is_held(record):
             self._follow_heartbeat(before)

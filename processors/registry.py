@@ -1,4 +1,4 @@
-"""The fold of the registry topic: experiments and logged models, in one total order, kept in memory. No I/O."""
+"""The fold of the registry topic: experiments, logged models, endpoints, in one total order, kept in memory. No I/O."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from headrace.ingest import events as e
 from headrace.ingest.log import Record
+from headrace.processors import endpoints
 from headrace.processors.outcome import APPLIED, DUPLICATE, REFUSED, Outcome, sequence_outcome
 from msgspec.structs import replace
 
@@ -51,7 +52,7 @@ class Erasure(NamedTuple):
 
 
 class Registry:
-    """All experiments and logged models. One thread folds; any thread may read.
+    """All experiments, logged models and endpoints (by name). One thread folds; any thread may read.
 
     erased: by id; an experiment of an id that is there may have begun anew since.
     """
@@ -61,6 +62,7 @@ class Registry:
         self.experiments: dict[str, Experiment] = {}
         self.by_name: dict[str, Experiment] = {}
         self.logged_models: dict[str, LoggedModel] = {}
+        self.endpoints: dict[str, endpoints.Endpoint] = {}
         self._writers: dict[tuple[str, str], int] = {}
 
     def apply(self, record: Record, event: e.Event | None) -> Outcome:
@@ -106,6 +108,8 @@ class Registry:
             return None
         if isinstance(event, e.ExperimentCreated):
             return self._create(experiment_id, time_ms, event)
+        if isinstance(event, endpoints.EVENTS):
+            return endpoints.fold(self.endpoints, experiment_id, time_ms, event)
         if isinstance(event, _OF_LOGGED_MODELS):
             return self._fold_logged_model(experiment_id, time_ms, event)
         before = self.experiments.get(experiment_id)

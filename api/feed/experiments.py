@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 from headrace.api.feed.entry import Entry
 from headrace.ingest.log import Partition
-from headrace.ingest.topics import REGISTRY, RUNS
+from headrace.ingest.topics import REGISTRY, RUNS, is_of_run
 from headrace.processors.registry import Registry
 from headrace.processors.runs import RunState
 from headrace.processors.views import ViewsUnavailable
@@ -118,7 +118,9 @@ class Experiments:
             unknown = {
                 entry.record.envelope.subject
                 for entry in entries
-                if entry.record.position.topic != REGISTRY and entry.record.envelope.subject not in self._known
+                if entry.record.position.topic != REGISTRY
+                and is_of_run(entry.record.envelope.type)
+                and entry.record.envelope.subject not in self._known
             }
             if not unknown:
                 return

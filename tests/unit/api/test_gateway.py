@@ -78,6 +78,7 @@ def test_broken_framing_is_refused_and_nothing_of_the_body_appended(server: Serv
         (encode_frame(Envelope("1", "headrace.metrics.logged", "s", "", 0, b"")), "is not a run id"),
         (encode_frame(Envelope("1", "headrace.experiment.deleted", "s", "", 0, b"")), "needs a subject"),
         (encode_frame(Envelope("1", "headrace.event.rejected", "s", "r", 0, b"{}")), "not for clients"),
+        (encode_frame(Envelope("1", "headrace.prediction.logged", "s", "r", 0, b"{}")), "not for clients"),
     ],
 )
 def test_a_frame_that_is_no_event_goes_to_the_dead_letters_and_the_others_on(
