@@ -50,8 +50,8 @@ _OF_NO_RUN = "headrace.prediction."
 
 
 def topic_of(event_type: str) -> str:
-    """The topic of a type: `headrace.run.*` and `headrace.prediction.*` in runs, `headrace.metrics.*` in metrics, others
-    in registry.
+    """The topic of a type: `headrace.run.*` and `headrace.prediction.*` in runs, `headrace.metrics.*` in metrics, all
+    others in registry.
 
     The rule holds for types of the future too, so an old server files a new type where a new server will look for it.
     """
