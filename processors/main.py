@@ -21,6 +21,8 @@ from headrace.processors.without_pandas import refuse_pandas
 from headrace.processors.worker import Worker, WorkerEnded
 
 SWITCH_INTERVAL_S = 0.0005
+LET_GO_S = 2.0
+"""How long Faust's tasks may take to heed that they are cancelled."""
 
 
 class CannotStart(Exception):
@@ -44,6 +46,9 @@ def work(log_url: str, views_url: str, metrics_host: str = "", metrics_port: int
     log: KafkaLog | None = None
     stored: views.Views | None = None
     exposition: Exposition | None = None
+    loop = asyncio.new_event_loop()
+    failure: WorkerEnded | None = None
+    is_stuck = False
     try:
         log = KafkaLog(log_url)
         stored = views.server(views_url)
@@ -53,8 +58,9 @@ def work(log_url: str, views_url: str, metrics_host: str = "", metrics_port: int
             exposition = Exposition(log, partitions, metrics_host, metrics_port)
         except OSError as error:
             raise CannotStart(f"cannot listen on {metrics_host}:{metrics_port}: {error}") from error
-        is_stuck = asyncio.run(_run(log, partitions, exposition))
-    except (LogError, views.ViewsUnavailable, views.WrongSchema, views.BadViewsUrl, WorkerEnded) as error:
+        is_stuck, failure = loop.run_until_complete(_run(log, partitions, exposition))
+        is_stuck = not _let_go(loop) or is_stuck
+    except (LogError, views.ViewsUnavailable, views.WrongSchema, views.BadViewsUrl) as error:
         raise CannotStart(str(error)) from error
     finally:
         if exposition is not None:
@@ -65,8 +71,24 @@ def work(log_url: str, views_url: str, metrics_host: str = "", metrics_port: int
             log.close()
     if is_stuck:
         # Its threads wait for brokers that do not answer. All that was folded is stored: nothing waits for them.
+        if failure is not None:
+            print(f"headrace: {failure}", file=sys.stderr, flush=True)
         sys.stdout.flush()
-        os._exit(0)
+        os._exit(1 if failure is not None else 0)
+    loop.close()
+    if failure is not None:
+        raise CannotStart(str(failure)) from failure
+
+
+def _let_go(loop: asyncio.AbstractEventLoop) -> bool:
+    """End what is left on the loop, as asyncio.run does but for a bounded time; whether all of it ended."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    pending: set[asyncio.Task[object]] = set()
+    if left:
+        _, pending = loop.run_until_complete(asyncio.wait(left, timeout=LET_GO_S))
+    return not pending
 
 
 def _silence_clients() -> None:
@@ -83,8 +105,8 @@ def _silence_clients() -> None:
     threading.excepthook = tell_of_ours
 
 
-async def _run(log: KafkaLog, partitions: Partitions, exposition: Exposition) -> bool:
-    """Work; whether threads are left that will not end by themselves."""
+async def _run(log: KafkaLog, partitions: Partitions, exposition: Exposition) -> tuple[bool, WorkerEnded | None]:
+    """Work; whether threads are left that will not end by themselves, and what ended it where no signal did."""
     stopping = asyncio.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -92,8 +114,12 @@ async def _run(log: KafkaLog, partitions: Partitions, exposition: Exposition) ->
     worker = Worker(log.settings, partitions)
     at = f", metrics on {exposition.url}" if exposition.url else ""
     print(f"Headrace worker {os.getpid()} folds {log.settings.name}{at}", flush=True)
-    await worker.run(stopping)
-    return worker.is_stuck
+    failure = None
+    try:
+        await worker.run(stopping)
+    except WorkerEnded as error:
+        failure = error
+    return worker.is_stuck, failure
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +42,7 @@ BACKLOG = 1_000_000
 MEMORY_MAX_BYTES = 600 * 1024**2
 """What a worker may take at most, whatever the backlog, as docs/how-to/run-at-scale.md says."""
 HISTORIES = 12
+CRASHING = Path(__file__).parent / "crashing_worker.py"
 
 
 def owners(cluster: Cluster) -> set[str]:
@@ -162,6 +166,14 @@ def test_a_worker_that_is_told_to_stop_stores_and_commits_what_it_has_and_is_gon
     stored = cluster.views.rows("SELECT partition, max(offset) + 1 FROM metrics GROUP BY partition")
     assert committed.items() >= {Partition(METRICS, partition): end for partition, end in stored}.items()
     assert worker.output().count("\n") == 1, worker.output()
+
+
+def test_a_worker_whose_kafka_client_fails_ends_with_a_sentence(cluster: Cluster) -> None:
+    command = [sys.executable, str(CRASHING), "--log", cluster.log_url, "--views", cluster.views_url]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1, ended.stderr
+    expected = r"headrace: the worker's Kafka client ended: .*the group is no more.*; start the worker again\n"
+    assert re.fullmatch(expected, ended.stderr), ended.stderr
 
 
 # --- a long backlog ---------------------------------------------------------------------------------------------------
