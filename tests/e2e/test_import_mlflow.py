@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.e2e.test_import import history, run_import
-from tests.e2e.test_mlflow_client import SESSIONS, environment
+from tests.e2e.test_mlflow_client import SESSIONS
+from tests.environments import MLFLOW_3, environment
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.mlflow, pytest.mark.timeout(900)]
 def mlflow(request: pytest.FixtureRequest, missing: Callable[[str], None]) -> Path:
     """The Python of an environment with MLflow: its newest version, and the major version before."""
     if request.param == "mlflow-3.17.2":
-        return environment(request.param, ["mlflow==3.17.2", "scikit-learn", "matplotlib"], missing)
+        return environment(request.param, MLFLOW_3, missing)
     return environment(request.param, ["mlflow==2.22.*", "setuptools<81", "sqlalchemy<2.1"], missing)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests import neptune_export
 from tests.e2e.test_import import ends, run_import
-from tests.e2e.test_mlflow_client import ENVIRONMENTS
+from tests.environments import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.environments import MLFLOW_3, environment
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server
@@ -19,27 +20,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.mlflow, pytest.mark.timeout(900)]
 
 SESSIONS = Path(__file__).parent / "mlflow_sessions"
-ENVIRONMENTS = Path(__file__).parents[1] / ".envs"
-
-
-def environment(name: str, packages: list[str], missing: Callable[[str], None]) -> Path:
-    """The Python of an environment with these packages; made at the first need and kept."""
-    python = ENVIRONMENTS / name / "bin" / "python"
-    works = [str(python), "-c", "import mlflow"]
-    if python.exists() and subprocess.run(works, capture_output=True, check=False).returncode == 0:
-        return python
-    uv = shutil.which("uv")
-    if uv is None:
-        missing("the stock MLflow client is installed by uv, which is not here")
-        raise AssertionError
-    for arguments in (
-        ["venv", "--clear", str(ENVIRONMENTS / name)],
-        ["pip", "install", "--python", str(python), *packages],
-    ):
-        done = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            missing(f"uv {' '.join(arguments)}: {done.stderr.strip()[-500:]}")
-    return python
 
 
 def session(python: Path, script: str, server: Server, folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -65,7 +45,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 @pytest.fixture
 def mlflow_3(missing: Callable[[str], None]) -> Path:
-    return environment("mlflow-3.17.2", ["mlflow==3.17.2", "scikit-learn", "matplotlib"], missing)
+    return environment("mlflow-3.17.2", MLFLOW_3, missing)
 
 
 @pytest.fixture
