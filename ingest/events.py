@@ -1,7 +1,8 @@
 """Every event type: what it says, its fields, its version. Facts in the past tense; schemas only grow.
 
 A field added later has a default, so that events of all versions decode into today's structs. Metric points are not
-here: they travel as Arrow batches (`headrace.ingest.points`).
+here: they travel as Arrow batches (`headrace.ingest.points`). Those of registered models and their versions are in
+`headrace.ingest.model_events`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
+from headrace.ingest import model_events
 from headrace.ingest.envelope import Int64
-
-
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an envelope's JSON data holds. Unknown fields are ignored."""
-
+from headrace.ingest.event import Event as Event
 
 # --- runs: keyed by run id -------------------------------------------------------------------------------------------
 
@@ -439,6 +437,7 @@ TYPES: dict[str, type[Event]] = {
     "headrace.endpoint.deleted": EndpointDeleted,
     "headrace.experiment.erased": ExperimentErased,
     "headrace.registry.record-erased": RegistryRecordErased,
+    **model_events.TYPES,
     "headrace.event.rejected": EventRejected,
     "headrace.event.record-erased": LetterErased,
 }

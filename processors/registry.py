@@ -1,4 +1,4 @@
-"""The fold of the registry topic: experiments, logged models, endpoints, in one total order, kept in memory. No I/O."""
+"""The fold of the registry topic: experiments, models, registered models, endpoints, in one total order. No I/O."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 from headrace.ingest import events as e
 from headrace.ingest.log import Record
 from headrace.processors import endpoints
+from headrace.processors.model_fold import Told
+from headrace.processors.model_registry import OF_MODELS, Models
 from headrace.processors.outcome import APPLIED, DUPLICATE, REFUSED, Outcome, sequence_outcome
 from msgspec.structs import replace
 
@@ -52,9 +54,9 @@ class Erasure(NamedTuple):
 
 
 class Registry:
-    """All experiments, logged models and endpoints (by name). One thread folds; any thread may read.
+    """All experiments, logged and registered models, endpoints (by name). One thread folds; any thread may read.
 
-    erased: by id; an experiment of an id that is there may have begun anew since.
+    erased: by id; an experiment of an id that is there may have begun anew since. models: the registered ones.
     """
 
     def __init__(self) -> None:
@@ -63,6 +65,7 @@ class Registry:
         self.by_name: dict[str, Experiment] = {}
         self.logged_models: dict[str, LoggedModel] = {}
         self.endpoints: dict[str, endpoints.Endpoint] = {}
+        self.models = Models()
         self._writers: dict[tuple[str, str], int] = {}
 
     def apply(self, record: Record, event: e.Event | None) -> Outcome:
@@ -77,6 +80,8 @@ class Registry:
             self._writers[sender] = envelope.sequence
         if isinstance(event, e.ExperimentErased | e.LoggedModelErased):
             refusal = self._erase(record, event)
+        elif isinstance(event, OF_MODELS):
+            refusal = self.models.fold(envelope.subject, Told(envelope.time_ms, envelope.actor), event)
         else:
             refusal = None if event is None else self._fold(envelope.subject, envelope.time_ms, event)
         return Outcome(APPLIED, "", missed) if refusal is None else Outcome(REFUSED, refusal, missed)

@@ -16,7 +16,7 @@ from headrace.ingest import events, points
 from headrace.ingest.codec import KNOWN_SCHEMA_VERSION, decode_envelope, decode_event, decode_frames
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import Position, Record
-from headrace.ingest.topics import RUNS, is_of_run, topic_of
+from headrace.ingest.topics import REGISTRY, RUNS, is_of_run, topic_of
 from headrace.processors import metrics, runs
 from headrace.processors.outcome import APPLIED
 from headrace.processors.registry import Registry
@@ -30,6 +30,11 @@ _BEFORE = {
     "headrace.logged-model.erased": ["headrace.logged-model.deleted"],
     "headrace.endpoint.updated": ["headrace.endpoint.created"],
     "headrace.endpoint.deleted": ["headrace.endpoint.created"],
+    "headrace.registered-model.comment-updated": ["headrace.registered-model.comment-created"],
+    "headrace.registered-model.comment-deleted": ["headrace.registered-model.comment-created"],
+    "headrace.model-version.transition-approved": ["headrace.model-version.transition-requested"],
+    "headrace.model-version.transition-rejected": ["headrace.model-version.transition-requested"],
+    "headrace.model-version.transition-withdrawn": ["headrace.model-version.transition-requested"],
 }
 """What has to come before some events."""
 
@@ -82,22 +87,14 @@ def test_the_fold_of_runs_takes_every_event(file: Path) -> None:
     assert (state.run_id, state.offset, state.writers) == ("run-1", 0, {"host-1-42": 1})
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        x
-        for x in FILES
-        if x.name.startswith(
-            ("headrace.experiment.", "headrace.logged-model.", "headrace.endpoint.", "headrace.registry.")
-        )
-    ],
-    ids=lambda file: file.stem,
-)
+@pytest.mark.parametrize("file", [x for x in FILES if topic_of(x.name) == REGISTRY], ids=lambda file: file.stem)
 def test_the_fold_of_the_registry_takes_every_event(file: Path) -> None:
     registry = Registry()
-    created = [HERE / "headrace.experiment.created.v1.json", HERE / "headrace.logged-model.created.v1.json"]
+    kinds = ("experiment", "logged-model", "registered-model", "model-version")
+    created = [HERE / f"headrace.{kind}.created.v1.json" for kind in kinds]
     earlier = [HERE / f"{kind}.v1.json" for kind in _BEFORE.get(envelope(file)[0].type, ())]
-    for offset, each in enumerate([x for x in created if x != file] + earlier + [file]):
+    before = created[: created.index(file)] if file in created else created + earlier
+    for offset, each in enumerate([*before, file]):
         found, _ = envelope(each)
         found = msgspec.structs.replace(found, writer="", sequence=0)
         outcome = registry.apply(Record(Position("registry", 0, offset), 5, found), decode_event(found))
