@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from headrace.api.errors import missing
 from headrace.api.mlflow.wire import page_start
+from headrace.api.model_changes import Other, kept_of, named, numbered, of_model, of_version
 from headrace.api.search import encode_page_token
 from headrace.api.services import Services, services
 from headrace.api.structs import documented, schemas
@@ -21,7 +22,7 @@ from headrace.processors.registry import Registry
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["history"])
-Kind: TypeAlias = Literal["run", "experiment", "logged_model"]
+Kind: TypeAlias = Literal["run", "experiment", "logged_model", "registered_model", "model_version"]
 PAGE_MAX = 1_000
 EVENTS_MAX = 100_000
 """The events of one object that are looked at; what it printed is not among them."""
@@ -40,7 +41,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     position: topic/partition/offset, which `as_of` takes. logged_ms: when the log took it; time_ms: when it happened,
     by the clock of who made it. actor: on whose behalf; source: with which client. outcome: applied, refused, rejected
-    or skipped, and reason says why.
+    or skipped, and reason says why. comment: what whoever made it had to say, such as of a transition.
     """
 
     position: str
@@ -52,20 +53,26 @@ class Entry(msgspec.Struct, frozen=True):
     outcome: str
     reason: str
     changes: list[Change]
+    comment: str = ""
 
 
 class History(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Oldest first. next_page_token: of the page behind this one."""
+    """Oldest first. next_page_token: of the page behind this one.
+
+    id: of a registered model the one in the log, whatever name it was asked by; of a version that and its number.
+    others: models that had the same name, which their ids ask for.
+    """
 
     kind: str
     id: str
     entries: list[Entry]
     next_page_token: str | None = None
+    others: list[Other] = []
 
 
 @router.get(
     "/api/headrace/v1/history",
-    summary="Each change of a run, experiment or logged model",
+    summary="Each change of a run, experiment or model",
     openapi_extra=documented(None, *schemas(History)),
 )
 async def get_history(
@@ -75,22 +82,41 @@ async def get_history(
     max_results: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     page_token: str = "",
 ) -> Response:
-    """What changed, when, by whom, from which client, from what to what; a page at a time, oldest first."""
+    """What changed, when, by whom, from which client, from what to what; a page at a time, oldest first.
+
+    id: of a registered model its name, also one that it had before, or its id in the log; of a version `NAME/NUMBER`.
+    """
     s = services(request)
     start = page_start(page_token)
     await s.tracking.caught_up()
-    entries = await run_in_threadpool(_page, s, kind, id, start, max_results + 1)
-    if not entries and not start:
+    told = await run_in_threadpool(_page, s, kind, id, start, max_results)
+    if not told.entries and not start:
         raise missing(f"There is no {kind.replace('_', ' ')} {id}")
-    token = encode_page_token(start + max_results) if len(entries) > max_results else None
-    return Response(msgspec.json.encode(History(kind, id, entries[:max_results], token)), media_type="application/json")
+    return Response(msgspec.json.encode(told), media_type="application/json")
 
 
-def _page(s: Services, kind: Kind, id: str, start: int, limit: int) -> list[Entry]:
-    topic = RUNS if kind == "run" else REGISTRY
-    kept = refold.history(s.views, topic, id, EVENTS_MAX)
-    of_kind = _of_run(kept) if kind == "run" else _of_registry(kept, kind)
-    return list(islice(of_kind, start, start + limit))
+def _page(s: Services, kind: Kind, id: str, start: int, limit: int) -> History:
+    others: list[Other] = []
+    found: Iterator[Entry]
+    if kind in ("registered_model", "model_version"):
+        name, number = numbered(id) if kind == "model_version" else (id, 0)
+        models = s.engine.registry.models
+        model, others = named(s.views, models, name, EVENTS_MAX)
+        kept = kept_of(s.views, models, model, EVENTS_MAX)
+        id = model.registered_model_id
+        found = _told(of_version(kept, id, number) if number else of_model(kept, id))
+        id = f"{id}/{number}" if kind == "model_version" else id
+    elif kind == "run":
+        found = _of_run(refold.history(s.views, RUNS, [id], EVENTS_MAX))
+    else:
+        found = _of_registry(refold.history(s.views, REGISTRY, [id], EVENTS_MAX), kind)
+    entries = list(islice(found, start, start + limit + 1))
+    token = encode_page_token(start + limit) if len(entries) > limit else None
+    return History(kind, id, entries[:limit], token, others)
+
+
+def _told(steps: Iterable[tuple[Kept, Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[Entry]:
+    return (_entry(kept, _difference(before, after)) for kept, before, after in steps)
 
 
 def _of_run(kept: Iterable[Kept]) -> Iterator[Entry]:
@@ -126,6 +152,7 @@ def _entry(kept: Kept, changes: list[Change]) -> Entry:
         outcome.kind,
         outcome.reason,
         changes,
+        str(getattr(kept.event, "comment", "")),
     )
 
 

@@ -40,13 +40,22 @@ class Step(NamedTuple):
     after: RunState
 
 
-def history(views: Views, topic: str, subject: str, limit: int) -> list[Kept]:
-    """The first `limit` events of one subject in order, but for what it printed. Raises ViewsUnavailable."""
+def history(views: Views, topic: str, subjects: Sequence[str], limit: int) -> list[Kept]:
+    """The first `limit` events of these subjects in order, but for what they printed. Raises ViewsUnavailable."""
     sql = (
-        f"{_EVENTS} WHERE topic = {{topic:String}} AND subject = {{subject:String}}"
+        f"{_EVENTS} WHERE topic = {{topic:String}} AND subject IN {{subjects:Array(String)}}"
         " AND type != 'headrace.run.console-written' ORDER BY partition, offset LIMIT {limit:UInt64}"
     )
-    return [_kept(row) for row in views.rows(sql, {"topic": topic, "subject": subject, "limit": limit})]
+    return [_kept(row) for row in views.rows(sql, {"topic": topic, "subjects": list(subjects), "limit": limit})]
+
+
+def of_types(views: Views, topic: str, types: Sequence[str], limit: int) -> list[Kept]:
+    """The first `limit` events of these types in order. Raises ViewsUnavailable."""
+    sql = (
+        f"{_EVENTS} WHERE topic = {{topic:String}} AND type IN {{types:Array(String)}}"
+        " ORDER BY partition, offset LIMIT {limit:UInt64}"
+    )
+    return [_kept(row) for row in views.rows(sql, {"topic": topic, "types": list(types), "limit": limit})]
 
 
 def run_states(views: Views, run_ids: Collection[str], ends: Sequence[int]) -> dict[str, RunState]:
@@ -87,7 +96,7 @@ def registry_at(log: Log, partition: Partition, end: int) -> Registry:
 
 
 def registry_states(events: Iterable[Kept]) -> Iterator[tuple[Kept, Registry]]:
-    """The registry of one subject alone, after each of its events; always the same object, which changes."""
+    """The registry of some subjects alone, after each of its events; always the same object, which changes."""
     registry = Registry()
     for kept in events:
         if kept.outcome.kind == APPLIED:

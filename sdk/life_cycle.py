@@ -11,7 +11,7 @@ from headrace.sdk.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["run", "experiment", "logged_model"]
+Kind = Literal["run", "experiment", "logged_model", "registered_model", "model_version"]
 _MLFLOW = "/api/2.0/mlflow/runs"
 _OURS = "/api/headrace/v1"
 _HISTORY_PAGE = 1_000
@@ -70,19 +70,20 @@ def restore_run(run_id: str) -> None:
 
 
 def get_history(kind: Kind, id: str) -> pd.DataFrame:
-    """Each change of a run, experiment or logged model, oldest first: a row for each field that an event changed.
+    """Each change of a run, experiment or model, oldest first: a row for each field that an event changed.
 
+    id: of a registered model its name, also one that it had before, or its id in the log; of a version "NAME/NUMBER".
     Columns: time (when the log took it, UTC), type, actor, source (the client), outcome, reason, field, from, to,
-    position (which `as_of` takes). An event that changed nothing has one row without a field. Raises ReadFailed.
+    position (which `as_of` takes), comment. One that changed nothing has one row without a field. Raises ReadFailed.
     """
     import pandas as pd
 
-    columns = ("time", "type", "actor", "source", "outcome", "reason", "field", "from", "to", "position")
+    columns = ("time", "type", "actor", "source", "outcome", "reason", "field", "from", "to", "position", "comment")
     rows = [
         (
             *(pd.Timestamp(entry["logged_ms"], unit="ms", tz="UTC"), entry["type"]),
             *(entry["actor"], entry["source"], entry["outcome"], entry["reason"]),
-            *(change["field"], change["from"], change["to"], entry["position"]),
+            *(change["field"], change["from"], change["to"], entry["position"], entry.get("comment", "")),
         )
         for entry in entries(reader(), kind, id)
         for change in entry["changes"] or [{"field": None, "from": None, "to": None}]

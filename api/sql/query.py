@@ -7,11 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 from headrace.api.sql import gate, statement, tree
-from headrace.api.sql.documented import VIEWS, Sources, with_clause
+from headrace.api.sql.documented import VIEWS, with_clause
 from headrace.api.sql.faults import fault, syntax_fault
 from headrace.api.sql.limits import Limits
 from headrace.api.sql.refusal import Refusal
 from headrace.api.sql.types import projection
+from headrace.api.sql.view import Sources
 from headrace.processors.views import Views, ViewsUnavailable
 
 _EXPLAIN = "EXPLAIN QUERY TREE run_passes = 0\n"

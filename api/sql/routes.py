@@ -14,12 +14,13 @@ from headrace.api.errors import invalid
 from headrace.api.services import Services, services
 from headrace.api.sql import answers
 from headrace.api.sql.answers import Format
-from headrace.api.sql.documented import VIEWS, Sources
+from headrace.api.sql.documented import VIEWS
 from headrace.api.sql.limits import MEMORY_BYTES, MEMORY_BYTES_MAX, ROWS_MAX, TIMEOUT_S_MAX, Limits
 from headrace.api.sql.memory import given_back
 from headrace.api.sql.query import answer, compiled
 from headrace.api.sql.refusal import Refusal
 from headrace.api.sql.running import ClientLeft, Running, Turn
+from headrace.api.sql.view import Sources
 from headrace.ingest.topics import REGISTRY
 
 router = APIRouter(tags=["sql"])

@@ -6,32 +6,47 @@ import click
 from headrace.sdk.cli.output import moment, print_json, print_rows
 from headrace.sdk.cli.target import Target, find_experiment, json_option, pass_target
 from headrace.sdk.life_cycle import entries
+from headrace.sdk.reader import Reader
+
+_KINDS = {
+    "run": "run",
+    "experiment": "experiment",
+    "model": "logged_model",
+    "registered-model": "registered_model",
+    "model-version": "model_version",
+}
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["run", "experiment", "model"]))
+@click.argument("kind", type=click.Choice([*_KINDS]))
 @click.argument("object_id", metavar="ID")
 @json_option
 @pass_target
 def history(target: Target, kind: str, object_id: str, as_json: bool) -> None:
-    """Show each change of a run, an experiment or a logged model, oldest first.
+    """Show each change of a run, an experiment or a model, oldest first.
 
-    ID is a run's or logged model's id, or an experiment's name or id. Every line has its position in the log, which
-    --as-of of other commands takes.
+    ID is a run's or logged model's id, an experiment's name or id, a registered model's name (also one it had before)
+    or id, or NAME/NUMBER of a version. Every line has its position in the log, which --as-of of other commands takes.
     """
     reader = target.reader()
     if kind == "experiment":
         object_id = find_experiment(reader, object_id).experiment_id
-    found = list(entries(reader, "logged_model" if kind == "model" else kind, object_id))
+    show_history(reader, _KINDS[kind], object_id, as_json)
+
+
+def show_history(reader: Reader, kind: str, object_id: str, as_json: bool) -> None:
+    """Print each change of an object. kind: as the server has it."""
+    found = list(entries(reader, kind, object_id))
     if as_json:
         print_json(found)
         return
     print_rows(
-        ("time (UTC)", "what", "by", "with", "field", "from", "to", "position"),
+        ("time (UTC)", "what", "by", "with", "field", "from", "to", "comment", "position"),
         [
             (
                 *(moment(entry["logged_ms"]), _what(entry), entry["actor"], entry["source"]),
-                *(change["field"], _shown(change["from"]), _shown(change["to"]), entry["position"]),
+                *(change["field"], _shown(change["from"]), _shown(change["to"])),
+                *(entry.get("comment", ""), entry["position"]),
             )
             for entry in found
             for change in entry["changes"] or [{"field": "", "from": None, "to": None}]

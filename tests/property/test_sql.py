@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from headrace.api.sql import answers, statement, tree
-from headrace.api.sql.documented import VIEWS, Sources
+from headrace.api.sql.documented import VIEWS
 from headrace.api.sql.limits import Limits
 from headrace.api.sql.query import answer, compiled
 from headrace.api.sql.refusal import Refusal
+from headrace.api.sql.view import Sources
 from headrace.processors.registry import Experiment, Registry
 from headrace.processors.views import Views, ViewsUnavailable, embedded
 from hypothesis import HealthCheck, assume, example, given, settings

@@ -13,6 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from headrace.api.sql.documented import VIEWS
+from headrace.ingest import codec
+from headrace.ingest import model_events as m
+from headrace.ingest.envelope import Envelope
+from headrace.ingest.events import PredictionLogged
 from headrace.processors.views import Views
 
 if TYPE_CHECKING:
@@ -38,7 +42,28 @@ def filled(server: Server) -> Server:
     server.post("experiments/delete", experiment_id=experiment_id)
     model = {"experiment_id": "0", "name": "m", "params": [{"key": "a", "value": NAME}]}
     assert server.call("POST", "/api/2.0/mlflow/logged-models", json=model).status_code == 200
+    fill_registry(server)
     return server
+
+
+def fill_registry(server: Server) -> None:
+    """A model with two versions, a deleted one, and what an endpoint answered."""
+    run_id = server.new_run()
+    made = m.ModelVersionCreated("v1", "s3://b/m", run_id=run_id, status=m.READY, digest="d", tags={"k": NAME})
+    happened = (
+        ("iris-id", m.RegisteredModelCreated("iris", "text", {"team": "a"})),
+        ("iris-id", made),
+        ("iris-id", m.ModelVersionCreated("v2", "s3://b/m2")),
+        ("iris-id", m.StageTransitioned("v1", "Production", comment="why")),
+        ("iris-id", m.AliasSet("champion", "v1")),
+        ("old-id", m.RegisteredModelCreated("old")),
+        ("old-id", m.RegisteredModelDeleted()),
+    )
+    for subject, event in happened:
+        assert server.wait(server.services.tracking.command(subject, event)) is None
+    answer = PredictionLogged("iris", "iris", "1", "", run_id, "r", 200, 1.5, request="{}", response="[]")
+    kind, data = codec.type_of(answer), codec.encode_event(answer)
+    server.log.append([Envelope("p", kind, "api", "endpoint:iris", 5, data)])
 
 
 def ask(server: Server, query: str, **fields: Any) -> httpx.Response:
@@ -81,7 +106,7 @@ def test_every_example_of_the_documentation_runs(filled: Server) -> None:
     for page in (PAGE, DOCS / "how-to" / "ask-by-sql.md"):
         text = page.read_text("utf-8")
         examples = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
-        assert len(examples) == 4
+        assert len(examples) == (5 if page == PAGE else 4)
         for example in [*examples, *re.findall(r'(?:sql\(|sql |"query": )"(SELECT .*?)"', text)]:
             assert rows(filled, example), example
 
@@ -91,6 +116,19 @@ def test_the_views_are_listed_with_their_columns(server: Server) -> None:
     assert {v["name"]: {c["name"]: c["type"] for c in v["columns"]} for v in listed} == {
         name: view.columns for name, view in VIEWS.items()
     }
+
+
+def test_versions_join_with_the_run_that_made_them_and_with_what_endpoints_answered(filled: Server) -> None:
+    sql = """
+        SELECT m.name, m.versions, m.latest_version, m.aliases, v.version, v.stage, v.aliases, v.tags['k'], r.status,
+            p.latency_ms, p.request, p.response
+        FROM model_versions AS v JOIN registered_models AS m ON m.registered_model_id = v.registered_model_id
+        JOIN runs AS r ON r.run_id = v.run_id
+        JOIN predictions AS p ON p.model = v.name AND p.version = v.version AND p.run_id = r.run_id
+    """
+    found = ["iris", 2, 2, {"champion": 1}, 1, "Production", ["champion"], NAME, "RUNNING", 1.5, "{}", "[]"]
+    assert rows(filled, sql) == [found]
+    assert rows(filled, "SELECT name FROM registered_models WHERE lifecycle = 'deleted'") == [["old"]]
 
 
 def test_what_was_written_is_seen_at_once(filled: Server) -> None:
@@ -271,7 +309,8 @@ def test_a_wrong_request_is_refused(server: Server, body: bytes) -> None:
 
 def test_points_of_a_run_are_found_by_its_key_and_not_by_reading_all(filled: Server) -> None:
     """The condition on run_id reaches the primary key through the view."""
-    from headrace.api.sql.documented import Sources, with_clause
+    from headrace.api.sql.documented import with_clause
+    from headrace.api.sql.view import Sources
 
     views: Views = filled.services.views
     ctes, parameters = with_clause(["metrics"], Sources(filled.services.engine.registry), views.database)
