@@ -23,6 +23,11 @@ SOURCE_CHARS_MAX = 65_535
 SCHEMA_CHARS_MAX = 1_048_575
 PROFILE_CHARS_MAX = 1_048_575
 _ROWS_HASHED_MAX = 10_000
+_INPUTS_REMEMBERED_MAX = 100
+_RUNS_REMEMBERED_MAX = 1_000
+
+_inputs: dict[str, dict[tuple[str, str], dict[str, str]]] = {}
+"""Of each run of this process, what it read: a model that is logged remembers it."""
 
 
 @dataclass(frozen=True)
@@ -152,10 +157,25 @@ def log_inputs(
                 cleaned["mlflow.data.context"] = str(context)
             inputs.append(events.DatasetInput(_event_of(dataset), cleaned))
         run_id = current_run_id(run_id)
+        remembered = _inputs.setdefault(run_id, {})
+        while len(_inputs) > _RUNS_REMEMBERED_MAX:
+            _inputs.pop(next(iter(_inputs)))
         for one in inputs:  # an event each: schemas may be large
+            if len(remembered) < _INPUTS_REMEMBERED_MAX:
+                told = {"name": one.dataset.name, "digest": one.dataset.digest}
+                remembered[(one.dataset.name, one.dataset.digest)] = told | _context(one.tags)
             process.pipeline().event(run_id, events.InputsLogged(datasets=[one]))
     except Exception as error:
         logger.error("the inputs were not logged: %s", error)
+
+
+def logged_inputs(run_id: str) -> list[dict[str, str]]:
+    """The data sets this process logged as inputs of a run (the first 100 of them): name, digest, context."""
+    return list(_inputs.get(run_id, {}).values())
+
+
+def _context(tags: Mapping[str, str]) -> dict[str, str]:
+    return {"context": tags["mlflow.data.context"]} if "mlflow.data.context" in tags else {}
 
 
 def _event_of(dataset: Any) -> events.Dataset:

@@ -111,6 +111,14 @@ class LocalStore:
             headers=DOWNLOAD_HEADERS,
         )
 
+    async def read(self, path: str) -> AsyncIterator[bytes]:
+        """As the protocol says."""
+        target = self._root / checked(path)
+        if not target.is_file():
+            raise missing(f"No such artifact: '{path}'")
+        async for block in _joined([target]):
+            yield block
+
     def list(self, path: str) -> list[Entry]:
         """As the protocol says."""
         folder = self._root / checked(path) if path else self._root

@@ -94,6 +94,9 @@ class ArtifactStore(Protocol):
         headers: the request's; a range is answered. Raises RESOURCE_DOES_NOT_EXIST.
         """
 
+    def read(self, path: str) -> AsyncIterator[bytes]:
+        """The bytes of a file, in blocks, for the server itself. Raises RESOURCE_DOES_NOT_EXIST with the first."""
+
     def list(self, path: str) -> list[Entry]:
         """What is in a folder, by name; nothing for a file or a path that is not there. Paths are relative to it."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from headrace.sdk import data
 from headrace.sdk.compare import compare, correlations
 from headrace.sdk.data import log_input, log_inputs
@@ -127,3 +130,12 @@ __all__ = [
     "start_run",
     "sync",
 ]
+
+_MODULES = ("models", "pyfunc", "sklearn")
+"""Modules of this package that are imported at their first use: `import headrace` stays light."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"headrace.{name}")
+    raise AttributeError(f"module 'headrace' has no attribute {name!r}")

@@ -84,6 +84,19 @@ def made(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactS
     return open_store(f"s3://{bucket}/some/prefix?endpoint={s3.url}&direct=yes", tmp_path, s3.environ)
 
 
+async def read(store: ArtifactStore, path: str) -> bytes:
+    return b"".join([block async for block in store.read(path)])
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", LARGE], ids=["empty", "small", "large"])
+def test_the_server_itself_reads_a_file_block_by_block(store: ArtifactStore, data: bytes) -> None:
+    write(store, "models/m/data/a.bin", data)
+    assert run(read(store, "models/m/data/a.bin")) == data
+    with pytest.raises(ApiError, match="No such artifact") as raised:
+        run(read(store, "models/m/data/b.bin"))
+    assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
 @pytest.mark.parametrize("data", [b"", b"hello", LARGE], ids=["empty", "small", "large"])
 def test_a_file_reads_back_as_it_was_written(store: ArtifactStore, data: bytes) -> None:
     store.check()

@@ -1,0 +1,22 @@
+"""`headrace.sklearn`: scikit-learn estimators as models."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from headrace.sdk.models import places
+from headrace.sdk.models.mlmodel import Metadata
+from headrace.sdk.models.saving import save_model as _save
+
+__all__ = ["load_model", "save_model"]
+
+
+def save_model(sk_model: Any, path: str | os.PathLike[str], **options: Any) -> Metadata:
+    """Save an estimator. options: as `headrace.models.save_model`, and serialization_format, pyfunc_predict_fn."""
+    return _save(sk_model, path, flavor="sklearn", **options)
+
+
+def load_model(model_uri: str | os.PathLike[str]) -> Any:
+    """The estimator."""
+    return places.load_model(model_uri, "sklearn")
