@@ -1,4 +1,4 @@
-"""Hooks of `tf.estimator`, where it exists (TensorFlow up to 2.15): what MLflow 1.x logged of it, which none does since.
+"""Hooks of `tf.estimator`, where it exists (TensorFlow up to 2.15): what MLflow 1.x logged of it and none does now.
 
 `train` logs its steps and, of the events it writes, the scalars of every n-th step; `evaluate` logs its result;
 `export_saved_model` logs the model to the run of the training, also when that has ended.

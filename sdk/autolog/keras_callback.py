@@ -56,7 +56,7 @@ def logging_callback(
     def on_train_batch_end(self: Any, batch: int, logs: Any = None) -> None:
         # Depends on nothing but the batch: Keras may call this from several threads, in any order.
         step = self.steps_before + batch + 1
-        if step // log_every_n_steps > (step - self.steps_at_once) // log_every_n_steps:  # type: ignore[operator]
+        if step // log_every_n_steps > (step - self.steps_at_once) // log_every_n_steps:
             prefix = STEP_PREFIX if log_every_epoch else ""
             fluent.log_metrics({prefix + key: value for key, value in (logs or {}).items()}, step, run_id=run_id)
 

@@ -1,4 +1,4 @@
-"""The run that a training is logged to: the active one, or one of its own; a training within a training is not logged."""
+"""The run that a training is logged to: the active one, or one of its own; one within another is not logged."""
 
 from __future__ import annotations
 

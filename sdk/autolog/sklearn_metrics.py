@@ -1,4 +1,4 @@
-"""Metrics that a program takes after a training: those of sklearn.metrics on predictions of a logged model, and score().
+"""Metrics taken after a training: those of sklearn.metrics on predictions of a logged model, and score().
 
 A metric is named as in MLflow: `accuracy_score_X_test` for the variable whose prediction it judges,
 `accuracy_score-2_X_test` for the second call. metric_info.json of the run says how each was called.
@@ -125,8 +125,9 @@ def _log(trained: _Trained, metric: str, dataset: str, value: Any, command: str)
         return
     key = f"{_numbered(metric, len(calls))}_{dataset}"
     calls.append((key, command))
-    fluent.log_metric(key, value, run_id=trained.run_id, model_id=trained.model_id)
-    files.log_dict(dict(sorted(sum(trained.calls.values(), []))), "metric_info.json", run_id=trained.run_id)
+    fluent.log_metric(key, float(value), run_id=trained.run_id, model_id=trained.model_id)
+    told = dict(sorted(one for calls in trained.calls.values() for one in calls))
+    files.log_dict(told, "metric_info.json", run_id=trained.run_id)
 
 
 def _numbered(name: str, place: int) -> str:
@@ -162,7 +163,9 @@ def _argument(value: Any) -> str:
 def _variable(value: Any) -> str | None:
     """The name of the caller's variable that holds this very object, looked for where it was not just an argument."""
     frame: FrameType | None = inspect.currentframe()
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(("headrace.sdk.autolog", "sklearn")):
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(
+        ("headrace.sdk.autolog", "sklearn")
+    ):
         frame = frame.f_back
     while frame is not None:
         told = inspect.getargvalues(frame)

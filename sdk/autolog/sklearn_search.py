@@ -23,7 +23,7 @@ def is_search(estimator: Any) -> bool:
 def log_search(
     integration: str, estimator: Any, opened: Session, max_tuning_runs: int | None, x: Any, y: Any, log_datasets: bool
 ) -> None:
-    """Log the best params and score, cv_results.csv, and a child run for each of the best max_tuning_runs candidates."""
+    """Log the best params and score, cv_results.csv, and a child run for each of the best candidates."""
     if hasattr(estimator, "best_score_"):
         fluent.log_metric("best_cv_score", estimator.best_score_, run_id=opened.run_id)
     if hasattr(estimator, "best_params_"):

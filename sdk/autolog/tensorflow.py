@@ -77,7 +77,7 @@ def autolog(
     """Log every `fit` of Keras, and what estimators train and export, until `autolog(disable=True)`.
 
     every_n_iter: MLflow 1's name of log_every_n_steps; of an estimator's events, those of every n-th step (100).
-    log_tensorboard: True has TensorBoard's files written and logged; None logs those of a callback of yours; False none.
+    log_tensorboard: True has TensorBoard's files written and logged; None logs those of your callback; False none.
     disable_for_unsupported_versions changes nothing: what a version does not have is left alone.
     Raises ValueError for a number of steps below 1, TypeError for one that is no int. Imports nothing.
     """
@@ -193,7 +193,11 @@ class _Fit:
             return None if size is None else int(size)
         if isinstance(self.x, GeneratorType):
             return None
-        if hasattr(self.x, "__getitem__") and hasattr(self.x, "__len__") and callable(getattr(self.x, "on_epoch_end", 0)):
+        if (
+            hasattr(self.x, "__getitem__")
+            and hasattr(self.x, "__len__")
+            and callable(getattr(self.x, "on_epoch_end", 0))
+        ):
             return getattr(self.x, "batch_size", None)  # keras.utils.PyDataset
         return BATCH_ROWS
 
@@ -210,9 +214,7 @@ class _Fit:
         self.stopping = next((one for one in callbacks if type(one).__name__ == "EarlyStopping"), None)
         if self.stopping is not None:
             names = ("monitor", "min_delta", "patience", "baseline", "restore_best_weights")
-            fluent.log_params(
-                {name: getattr(self.stopping, name, None) for name in names}, run_id=self.opened.run_id
-            )
+            fluent.log_params({name: getattr(self.stopping, name, None) for name in names}, run_id=self.opened.run_id)
         with guard(NAME, "tensorboard_logs"):
             self._prepare_board(callbacks)
         with guard(NAME, "checkpoints"):
@@ -233,7 +235,7 @@ class _Fit:
         if own is not None:
             self.board = Path(str(own.log_dir))
         elif self.options.log_tensorboard:
-            if importlib.util.find_spec("tensorboard") is None:
+            if not _has_tensorboard():
                 warn_once("autolog:tensorboard", "TensorBoard's files are not written: tensorboard is not installed")
                 return
             self.board = self._folder()
@@ -322,6 +324,11 @@ class _Fit:
             saved_model_kwargs=self.options.saved_model_kwargs,
             keras_model_kwargs=self.options.keras_model_kwargs,
         )
+
+
+def _has_tensorboard() -> bool:
+    """Whether Keras can write TensorBoard's files: TensorFlow does not bring what it needs any more."""
+    return importlib.util.find_spec("tensorboard") is not None
 
 
 def _callbacks_module(model: Any) -> Any:
