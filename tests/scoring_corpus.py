@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 JSON = "application/json"
@@ -30,7 +30,9 @@ def tensor(dtype: str, *shape: int, name: str | None = None) -> dict[str, Any]:
 MODELS: dict[str, dict[str, Any] | None] = {
     "numbers": {"inputs": columns(a="double", b="double")},
     "typed": {
-        "inputs": columns(l="long", i="integer", d="double", f="float", b="boolean", s="string", t="datetime", y="binary")
+        "inputs": columns(
+            l="long", i="integer", d="double", f="float", b="boolean", s="string", t="datetime", y="binary"
+        )
     },
     "long": {"inputs": columns(l="long")},
     "optional": {"inputs": columns(a="double", b="long?", s="string?")},
@@ -143,7 +145,8 @@ def _content_types() -> Iterator[Case]:
     ):  # fmt: skip
         yield Case(f"content type: {content_type}", "numbers", good, content_type)
     for name, text in {
-        "good": "a,b\n1,2\n3.5,4\n", "reordered": "b,a\n2,1\n", "with an index": ",a,b\n0,1,2\n", "extra": "a,b,c\n1,2,3\n",
+        "good": "a,b\n1,2\n3.5,4\n", "reordered": "b,a\n2,1\n", "with an index": ",a,b\n0,1,2\n",
+        "extra": "a,b,c\n1,2,3\n",
         "missing": "a\n1\n", "no rows": "a,b\n", "empty": "", "text": "a,b\nx,2\n", "a gap": "a,b\n,2\n",
         "ragged": "a,b\n1,2\n1,2,3\n", "quotes open": 'a,b\n"1,2\n',
     }.items():  # fmt: skip
@@ -204,13 +207,14 @@ def _tables() -> Iterator[Case]:
 
 def _cells() -> Iterator[Case]:
     yield typed("good", "", None)
-    for column, values in {
+    cells: dict[str, list[Any]] = {
         "l": [3.0, 3.5, "7", "7.5", "x", True, None, 2**63, -(2**63), 1e300, [1]],
         "i": [3.0, 3.5, "7", 2**31, None, True], "d": [1, "1.5", "x", None, 2**60, True], "f": [1, "1.5", 1e300, None],
         "b": [1, 0, 2, "true", "x", None, 0.0], "s": [1, 1.5, None, True, ["x"], ""],
         "t": ["2020-01-02", "x", 5, None, "2020-01-02T03:04:05+01:00", "2020-01-02 03:04", 1.5, True],
         "y": ["", "x", "====", 5, None, "MA", "M A = ="],
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for column, values in cells.items():
         for value in values:
             yield typed(f"{column} = {json.dumps(value)}", column, value)
 
@@ -244,13 +248,14 @@ def _tensors() -> Iterator[Case]:
     for field in ("instances", "inputs"):
         for name, value in {
             "good": [[1, 2, 3]], "two rows": [[1, 2, 3], [4, 5, 6]], "too narrow": [[1, 2]], "flat": [1, 2, 3],
-            "ragged": [[1, 2, 3], [1]], "text": [["x", 1, 2]], "numbers as text": [["1.5", 1, 2]], "null": [[None, 1, 2]],
-            "nothing": [], "too deep": [[[1, 2, 3]]], "a scalar": 1, "an object": {"x": [[1, 2, 3]]},
-            "beyond float32": [[1e300, 1, 2]], "booleans": [[True, False, True]],
+            "ragged": [[1, 2, 3], [1]], "text": [["x", 1, 2]], "numbers as text": [["1.5", 1, 2]],
+            "null": [[None, 1, 2]], "nothing": [], "too deep": [[[1, 2, 3]]], "a scalar": 1,
+            "an object": {"x": [[1, 2, 3]]}, "beyond float32": [[1e300, 1, 2]], "booleans": [[True, False, True]],
         }.items():  # fmt: skip
             yield _json(f"tensor, {field}: {name}", "tensor", **{field: value})
-        for name, value in {  # type: ignore[assignment]
-            "good": {"x": [[1, 2]], "y": [3]}, "missing": {"x": [[1, 2]]}, "a fraction for int64": {"x": [[1, 2]], "y": [3.5]},
+        for name, value in {
+            "good": {"x": [[1, 2]], "y": [3]}, "missing": {"x": [[1, 2]]},
+            "a fraction for int64": {"x": [[1, 2]], "y": [3.5]},
             "wrong shape": {"x": [1, 2], "y": [3]}, "extra": {"x": [[1, 2]], "y": [3], "z": [1]},
             "other lengths": {"x": [[1, 2]], "y": [3, 4]}, "a matrix": [[1, 2]], "records": [{"x": [1, 2], "y": 3}],
         }.items():  # fmt: skip
@@ -309,7 +314,7 @@ def answer(name: str) -> Any:
     def fail() -> Any:
         raise ValueError("it cannot be told")
 
-    return {
+    answers: dict[str, Callable[[], Any]] = {
         "array": lambda: np.array([1, 2]),
         "matrix": lambda: np.array([[1.5, 2.5], [3.5, 4.5]], dtype=np.float32),
         "floats": lambda: np.array([0.1, 1e-7, 1e22]),
@@ -345,7 +350,8 @@ def answer(name: str) -> Any:
         "date": lambda: [datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4, 5, 678)],
         "failure": fail,
         "no json": lambda: object(),
-    }[name]()
+    }
+    return answers[name]()
 
 
 def describe(data: Any, params: Any = None) -> Any:
@@ -366,7 +372,10 @@ def _described(value: Any) -> Any:
     import numpy as np
 
     if isinstance(value, np.ndarray):
-        return {"array": [value.dtype.kind, list(value.shape)], "values": [_described(one) for one in value.ravel().tolist()]}
+        return {
+            "array": [value.dtype.kind, list(value.shape)],
+            "values": [_described(one) for one in value.ravel().tolist()],
+        }
     if isinstance(value, dict):
         return {str(name): _described(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

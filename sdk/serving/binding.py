@@ -1,4 +1,4 @@
-"""A body's field bound to a model's schema: the frame, array or dict of arrays that the model's own enforcement takes."""
+"""A body's field bound to a model's schema: the frame, array or dict of arrays that the model's enforcement takes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _table(read: Read, schema: Schema) -> Table:
             return Table({schema.input_names()[0]: value}, len(value))
         return _rows(value, schema)
     if isinstance(value, dict) and schema.has_input_names():
-        return _columns(value)
+        return _columns(value, read.field)
     if isinstance(value, dict):
         raise faults.bad_request("The model's columns have no names, so the data must be an array, not an object.")
     if len(schema) == 1 and not schema.has_input_names():
@@ -99,12 +99,13 @@ def _rows(rows: list[Any], schema: Schema) -> Table:
     return Table({0: rows} if rows else {}, len(rows))
 
 
-def _columns(value: Mapping[str, Any]) -> Table:
+def _columns(value: Mapping[str, Any], field: str) -> Table:
     """Columns by name; a single value is a column of one row."""
     columns = {name: cells if isinstance(cells, list) else [cells] for name, cells in value.items()}
     lengths = {len(cells) for cells in columns.values()}
     if len(lengths) > 1:
-        raise faults.bad_request(f"The columns {_names(list(columns))} are not of one length.")
+        refuse = faults.bad_request if field == "instances" else faults.not_as_signed
+        raise refuse(f"The columns {_names(list(columns))} are not of one length.")
     return Table(columns, lengths.pop() if lengths else 0)
 
 
@@ -113,7 +114,9 @@ def _tensors(read: Read, specs: Sequence[TensorSpec], named: bool) -> Any:
     if read.field in ("dataframe_split", "dataframe_records"):
         value = _tensors_of_table(read, specs, named)
     elif not named and isinstance(value, dict):
-        raise faults.bad_request("The model takes one tensor without a name, so the data must be an array, not an object.")
+        raise faults.bad_request(
+            "The model takes one tensor without a name, so the data must be an array, not an object."
+        )
     elif named and isinstance(value, list):
         if len(specs) == 1 and not any(isinstance(item, dict) for item in value):
             value = {specs[0].name: value}

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from headrace.sdk.models.schema import ColSpec, DataType, TensorSpec, said
+from headrace.sdk.models.schema import ColSpec, DataType, TensorSpec, Type, said
 from headrace.sdk.serving import faults
 
-_ARTICLES = {DataType.integer: "an integer of 32 bits", DataType.long: "an integer of 64 bits"}
-_FLOATS = {DataType.double: np.dtype(np.float64), DataType.float: np.dtype(np.float32)}
-_INTEGERS = {DataType.integer: np.dtype(np.int32), DataType.long: np.dtype(np.int64)}
+_ARTICLES: dict[Type, str] = {DataType.integer: "an integer of 32 bits", DataType.long: "an integer of 64 bits"}
+_FLOATS: dict[Type, np.dtype[Any]] = {DataType.double: np.dtype(np.float64), DataType.float: np.dtype(np.float32)}
+_INTEGERS: dict[Type, np.dtype[Any]] = {DataType.integer: np.dtype(np.int32), DataType.long: np.dtype(np.int64)}
 
 
 def column(values: Sequence[Any], spec: ColSpec, name: str | int) -> Any:
@@ -29,7 +29,7 @@ def column(values: Sequence[Any], spec: ColSpec, name: str | int) -> Any:
     """
     kind = spec.type
     if kind in _FLOATS:
-        return _floats(values, _FLOATS[kind], name, f"a {kind.name}")
+        return _floats(values, _FLOATS[kind], name, f"a {said(kind)}")
     if kind in _INTEGERS:
         return _integers(values, _INTEGERS[kind], name, _ARTICLES[kind])
     if kind is DataType.boolean:
@@ -39,7 +39,8 @@ def column(values: Sequence[Any], spec: ColSpec, name: str | int) -> Any:
     if kind is DataType.datetime:
         return _moments(values, name)
     if kind is DataType.string:
-        return pd.Series(list(values)) if values else pd.Series([], dtype="str")
+        texts = all(isinstance(value, str) for value in values)
+        return pd.Series(list(values), dtype="str" if texts else object)
     return pd.Series(list(values), dtype=object)
 
 

@@ -84,3 +84,10 @@ def stuck(predictions: int) -> Refused:
         f"{predictions} predictions that took too long still run, and no more are begun beside them until one ends;"
         " restart the server if none does.",
     )
+
+
+def failed(error: Exception) -> Refused:
+    """A fault of this program's own."""
+    return Refused(
+        500, "INTERNAL_ERROR", f"The server failed on this request: {type(error).__name__}. Its log has more."
+    )

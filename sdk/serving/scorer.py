@@ -6,34 +6,35 @@ predicts together what waits.
 
 from __future__ import annotations
 
-import inspect
 import logging
+import time
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from headrace.sdk.serving import answers, bodies, content, faults, tabular
+import msgspec
+from headrace.sdk.models.pyfunc import PyFuncModel
+from headrace.sdk.serving import content, faults, quick
 from headrace.sdk.serving.batching import Batcher, Limits
 from headrace.sdk.serving.faults import Answer, Refused
+from headrace.sdk.serving.metrics import CONTENT_TYPE, Metrics
+from headrace.sdk.serving.prediction import Prediction
 from headrace.sdk.version import VERSION
 
 logger = logging.getLogger("headrace.serving")
 
-_TEXT = (b"content-type", b"application/json")
-_NEWLINE = Answer(200, (_TEXT,), b"\n")
-_VERSION = Answer(200, (_TEXT,), VERSION.encode())
-
-
-class Model(Protocol):
-    """What is scored: `headrace.pyfunc.load_model` gives one."""
-
-    def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """The prediction for data that is as the model's signature says. Raises ValueError when it is not."""
+_NEWLINE = Answer(200, (faults.JSON_TYPE,), b"\n")
+_VERSION = Answer(200, (faults.JSON_TYPE,), VERSION.encode())
+_READ_METHODS = ("GET", "HEAD")
+_ROWS_PER_BYTE = 1 / 64
+"""Of a body that was not read yet: how many rows it is taken for, to tell how long it will take."""
 
 
 class Scorer:
     """Answers the requests for one model.
 
     model: a loaded pyfunc model. name, version: as the Open Inference Protocol's routes call it. limits: the bounds.
+    row_wise: whether the rows of several requests may be stacked and predicted together; when not given, true for the
+    models of known frameworks and false for a user's own code, of which nobody knows what it does with its neighbours.
     All calls of `answer` come from one event loop; any number may wait at a time.
 
         scorer = Scorer(headrace.pyfunc.load_model(uri), "iris", "3")
@@ -41,13 +42,33 @@ class Scorer:
         answer.status, answer.headers, answer.body
     """
 
-    def __init__(self, model: Model, name: str = "model", version: str = "1", limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        model: PyFuncModel,
+        name: str = "model",
+        version: str = "1",
+        limits: Limits | None = None,
+        row_wise: bool | None = None,
+    ) -> None:
         self.model = model
         self.name = name
         self.version = version
         self.limits = limits or Limits()
-        self._with_params = "params" in inspect.signature(model.predict).parameters
-        self._batcher = Batcher(self._work, self.limits, inline=False)
+        self.metrics = Metrics()
+        self._prediction = Prediction(model)
+        known = self._prediction.of_a_framework
+        self._row_wise = known if row_wise is None else row_wise
+        self._batcher = Batcher(self._work, self.limits, inline=known)
+
+    @property
+    def stuck(self) -> int:
+        """Predictions that were given up after the timeout and still run; a supervisor may restart the process."""
+        return self._batcher.stuck
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their prediction."""
+        return self._batcher.waiting
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """The answer to one request.
@@ -56,64 +77,90 @@ class Scorer:
         Accept and Inference-Header-Content-Length are read. Never raises but when it is cancelled: what is wrong with a
         request is a 4xx, with MLflow's error keys below /invocations and `{"error": …}` below /v2.
         """
+        started_s = time.perf_counter()
+        route = "other"
         try:
             if path == "/invocations":
+                route = "invocations"
                 if method != "POST":
-                    return _not_allowed("POST")
-                return await self._invocation(headers.get("content-type"), headers.get("accept"), body)
-            if path in ("/ping", "/health"):
-                return _NEWLINE if method in ("GET", "HEAD") else _not_allowed("GET")
-            if path == "/version":
-                return _VERSION if method in ("GET", "HEAD") else _not_allowed("GET")
-            return Refused(404, "ENDPOINT_NOT_FOUND", "There is no such route; POST /invocations scores.").answer()
+                    answer = _not_allowed("POST")
+                else:
+                    answer = await self._invocation(headers.get("content-type"), headers.get("accept"), body)
+            else:
+                answer = self._small(method, path)
         except Refused as error:
-            return error.answer()
+            answer = error.answer()
         except Exception as error:
             logger.exception("a request failed")
-            return Refused(
-                500, "INTERNAL_ERROR", f"The server failed on this request: {type(error).__name__}. Its log has more."
-            ).answer()
+            answer = faults.failed(error).answer()
+        self.metrics.answered(route, answer.status, time.perf_counter() - started_s)
+        return answer
 
     def warm(self) -> None:
         """Predict the model's own input example, if it has one, so that the first request does not pay for it."""
+        self._prediction.warm()
 
     def close(self) -> None:
         """Let go of the thread; requests that wait are not answered any more."""
         self._batcher.close()
 
+    def _small(self, method: str, path: str) -> Answer:
+        """The routes that need no prediction."""
+        if path in ("/ping", "/health"):
+            return _NEWLINE if method in _READ_METHODS else _not_allowed("GET")
+        if path == "/version":
+            return _VERSION if method in _READ_METHODS else _not_allowed("GET")
+        if path == "/metrics":
+            if method not in _READ_METHODS:
+                return _not_allowed("GET")
+            text = self.metrics.text(self.name, self.version, self._gauges())
+            return Answer(200, ((b"content-type", CONTENT_TYPE),), text)
+        return Refused(404, "ENDPOINT_NOT_FOUND", "There is no such route; POST /invocations scores.").answer()
+
     async def _invocation(self, content_type: str | None, accept: str | None, body: bytes) -> Answer:
         media_type = content.media_type(content_type)
         if len(body) > self.limits.body_bytes_max:
             raise faults.too_large(self.limits.body_bytes_max)
-        outcome = await self._batcher.submit((media_type, content.wants_arrow(accept), body), 1, None)
-        if isinstance(outcome, Refused):
-            return outcome.answer()
+        arrow = content.wants_arrow(accept)
+        rows = None
+        if media_type == content.JSON and not arrow and len(body) <= quick.BYTES_MAX:
+            rows = self._prediction.quick(body)
+        if rows is None:
+            size = max(1, int(len(body) * _ROWS_PER_BYTE))
+            return await self._outcome((media_type, arrow, body), size, None)
+        group = None
+        if self._row_wise:
+            params = rows.params and msgspec.json.encode(rows.params, order="sorted")
+            group = (rows.array.shape[1:], params)
+        return await self._outcome(rows, max(1, len(rows.array)), group)
+
+    async def _outcome(self, data: Any, rows: int, group: Hashable | None) -> Answer:
+        outcome = await self._batcher.submit(data, rows, group)
         if isinstance(outcome, BaseException):
             raise outcome
         answer: Answer = outcome
         return answer
 
-    def _work(self, group: Hashable, items: Sequence[Any]) -> Sequence[Any]:
-        return [self._score(*item) for item in items]
+    def _work(self, group: Hashable, items: Sequence[Any]) -> Sequence[Answer]:
+        if isinstance(items[0], quick.Rows):
+            return self._prediction.of_rows(items)
+        return [self._prediction.of_body(*item) for item in items]
 
-    def _score(self, media_type: str, arrow: bool, body: bytes) -> Answer:
-        """One request from its bytes to its answer's bytes. Raises Refused."""
-        if media_type != content.JSON:
-            raise faults.wrong_type(f"{media_type} is not read yet.")
-        read = bodies.read(body)
-        data = tabular.unsigned(read)
-        return Answer(
-            200, (faults.JSON_TYPE,), answers.body(self._predict(data, read.params), wrapped=bool(read.field))
-        )
-
-    def _predict(self, data: Any, params: dict[str, Any] | None) -> Any:
-        try:
-            return self.model.predict(data, params=params) if self._with_params else self.model.predict(data)
-        except Exception as error:
-            logger.info("the model failed on a request", exc_info=error)
-            raise faults.bad_request(
-                f"The model failed on this data: {type(error).__name__}. The server's log has more."
-            ) from error
+    def _gauges(self) -> dict[str, tuple[str, str, float]]:
+        tally = self._batcher.tally
+        return {
+            "headrace_scoring_batches_total": ("counter", "Predictions made, of one request or more.", tally.batches),
+            "headrace_scoring_batched_requests_total": ("counter", "Requests predicted.", tally.requests),
+            "headrace_scoring_batched_rows_total": ("counter", "Rows predicted, as far as known.", tally.rows),
+            "headrace_scoring_repeated_requests_total": (
+                "counter",
+                "Requests predicted again alone, for one of their batch failed.",
+                tally.again,
+            ),
+            "headrace_scoring_prediction_seconds_total": ("counter", "Time in predictions.", tally.seconds),
+            "headrace_scoring_waiting": ("gauge", "Requests that wait.", self.waiting),
+            "headrace_scoring_stuck": ("gauge", "Predictions given up that still run.", self.stuck),
+        }
 
 
 def _not_allowed(allowed: str) -> Answer:

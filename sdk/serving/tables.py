@@ -50,7 +50,7 @@ def csv(body: bytes, schema: Schema | None) -> Any:
     for spec in specs:
         if spec.type in (DataType.datetime, DataType.binary) and spec.name in frame:
             texts = [None if pd.isna(value) else value for value in frame[spec.name]]
-            frame[spec.name] = pd.Series(casting.column(texts, spec, spec.name), index=frame.index)
+            frame[spec.name] = pd.Series(casting.column(texts, spec, str(spec.name)), index=frame.index)
     return _of_tensor(frame, schema)
 
 

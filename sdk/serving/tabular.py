@@ -39,7 +39,7 @@ def split_table(value: Any) -> Table:
             f"dataframe_split: row {wrong} (from 0) has {len(rows[wrong])} values; there are {width} columns."
         )
     keys = names if names is not None else list(range(width))
-    columns = dict(zip(keys, zip(*rows, strict=True), strict=True)) if rows else {key: () for key in keys}
+    columns = dict(zip(keys, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(keys, ())
     repeated = frozenset(key for key in keys if keys.count(key) > 1) if len(columns) < len(keys) else frozenset()
     return Table(columns, len(rows), index, repeated)
 

@@ -45,17 +45,26 @@ def server(name, signature):
 async def ask(app, case):
     headers = [] if case.content_type is None else [(b"content-type", case.content_type.encode())]
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-        "path": "/invocations", "raw_path": b"/invocations", "query_string": b"", "root_path": "", "headers": headers,
-        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/invocations",
+        "raw_path": b"/invocations",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
     }
     messages = []
     waiting = [{"type": "http.request", "body": case.body, "more_body": False}]
 
     async def receive():
-        if waiting:
-            return waiting.pop()
-        await asyncio.sleep(3600)
+        if not waiting:
+            await asyncio.Event().wait()
+        return waiting.pop()
 
     async def send(message):
         messages.append(message)

@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
-import httpx
-import numpy as np
+import pandas as pd
 import pytest
-from headrace.sdk.serving.asgi import ScoringApp
 from headrace.sdk.serving.batching import Limits
 from headrace.sdk.serving.scorer import Scorer
 from headrace.sdk.version import VERSION
 
+from tests.scoring import ask, ask_all, signed
+from tests.scoring_corpus import columns, tensor
 
-class Function:
-    """A model of one function, without a signature."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.function = function
-
-    def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """What the function gives."""
-        return self.function(data)
+NUMBERS = {"inputs": columns(a="double", b="double")}
+TENSOR = {"inputs": [tensor("float32", -1, 2)]}
 
 
-def ask(
-    method: str, path: str, function: Callable[[Any], Any] = np.asarray, limits: Limits | None = None, **request: Any
-) -> httpx.Response:
-    """One request to a server of its own."""
+def same(data: Any, params: Any) -> Any:
+    """What it was given."""
+    return data
 
-    async def once() -> httpx.Response:
-        scorer = Scorer(Function(function), "doubling", "7", limits)
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(ScoringApp(scorer)), base_url="http://server"
-        ) as client:
-            response = await client.request(method, path, **request)
-        scorer.close()
-        return response
 
-    return asyncio.run(once())
+def row(a: Any, b: Any) -> dict[str, Any]:
+    """A request for a row of NUMBERS."""
+    return {
+        "method": "POST",
+        "url": "/invocations",
+        "json": {"dataframe_split": {"columns": ["a", "b"], "data": [[a, b]]}},
+    }
 
 
 @pytest.mark.parametrize("path", ["/ping", "/health"])
 def test_a_loaded_model_is_healthy(path: str) -> None:
-    response = ask("GET", path)
+    response = ask("GET", path, same)
     assert (response.status_code, response.text) == (200, "\n")
 
 
 def test_the_version_is_the_products() -> None:
-    assert ask("GET", "/version").text == VERSION
+    assert ask("GET", "/version", same).text == VERSION
 
 
 @pytest.mark.parametrize(
@@ -62,22 +50,22 @@ def test_the_version_is_the_products() -> None:
     ],
 )
 def test_another_route_or_method_is_told_so(method: str, path: str, status: int, error_code: str) -> None:
-    response = ask(method, path)
+    response = ask(method, path, same)
     assert (response.status_code, response.json()["error_code"]) == (status, error_code)
 
 
 def test_inputs_are_scored_also_without_a_content_type() -> None:
-    response = ask("POST", "/invocations", lambda data: data * 2, content=b'{"inputs": [[1, 2]]}')
+    response = ask("POST", "/invocations", lambda data, params: data * 2, content=b'{"inputs": [[1, 2]]}')
     assert response.json() == {"predictions": [[2, 4]]}
 
 
 def test_a_body_beyond_the_bound_is_413() -> None:
-    response = ask("POST", "/invocations", limits=Limits(body_bytes_max=10), content=b"x" * 11)
+    response = ask("POST", "/invocations", same, limits=Limits(body_bytes_max=10), content=b"x" * 11)
     assert (response.status_code, response.json()["error_code"]) == (413, "REQUEST_ENTITY_TOO_LARGE")
 
 
 def test_a_model_that_raises_is_400_without_its_trace_or_the_data() -> None:
-    def fail(data: Any) -> Any:
+    def fail(data: Any, params: Any) -> Any:
         raise ValueError("the secret is 424242")
 
     response = ask("POST", "/invocations", fail, json={"inputs": [424242]})
@@ -87,7 +75,7 @@ def test_a_model_that_raises_is_400_without_its_trace_or_the_data() -> None:
 
 
 def test_a_language_models_body_passes_through_and_its_answer_is_not_wrapped() -> None:
-    response = ask("POST", "/invocations", lambda data: data, json={"messages": [{"role": "user"}], "n": 1})
+    response = ask("POST", "/invocations", same, json={"messages": [{"role": "user"}], "n": 1})
     assert response.json() == {"messages": [{"role": "user"}], "n": 1}
 
 
@@ -102,7 +90,7 @@ def test_a_language_models_body_passes_through_and_its_answer_is_not_wrapped() -
     ],
 )  # fmt: skip
 def test_a_bad_body_is_400_and_never_500(body: bytes) -> None:
-    response = ask("POST", "/invocations", content=body, headers={"content-type": "application/json"})
+    response = ask("POST", "/invocations", same, content=body, headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["error_code"]) == (400, "BAD_REQUEST"), response.text
 
 
@@ -110,5 +98,89 @@ def test_a_bad_body_is_400_and_never_500(body: bytes) -> None:
     "content_type", ["text/plain", "application/json; format=pandas-split", "application/json; charset=latin-1"]
 )
 def test_another_content_type_is_415(content_type: str) -> None:
-    response = ask("POST", "/invocations", content=b"{}", headers={"content-type": content_type})
+    response = ask("POST", "/invocations", same, content=b"{}", headers={"content-type": content_type})
     assert response.status_code == 415
+
+
+def test_rows_that_wait_together_are_predicted_once_in_the_schemas_order() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def total(array: Any, params: Any) -> Any:
+        shapes.append(array.shape)
+        return array @ [1, 10]
+
+    scorer = Scorer(signed(same, NUMBERS, array=total), row_wise=True)
+    turned = {"dataframe_split": {"columns": ["b", "a"], "data": [[1, 2], [3, 4]]}}
+    answers = ask_all(scorer, [row(1, 2), {"method": "POST", "url": "/invocations", "json": turned}, row(5, 6)])
+    assert [answer.json()["predictions"] for answer in answers] == [[21.0], [12.0, 34.0], [65.0]]
+    assert shapes == [(4, 2)]
+
+
+def test_a_row_that_the_model_fails_on_does_not_fail_its_neighbours() -> None:
+    def careful(array: Any, params: Any) -> Any:
+        if (array < 0).any():
+            raise ValueError("negative")
+        return array.sum(axis=1)
+
+    scorer = Scorer(signed(same, NUMBERS, array=careful), row_wise=True)
+    good, failed, wrong, also_good = ask_all(scorer, [row(1, 2), row(-1, 2), row("x", 2), row(3, 4)])
+    assert (good.json(), also_good.json()) == ({"predictions": [3.0]}, {"predictions": [7.0]})
+    assert failed.status_code == wrong.status_code == 400
+    assert "'a'" in wrong.json()["message"]
+
+
+def test_a_users_own_code_is_never_given_the_rows_of_two_requests() -> None:
+    scorer = Scorer(signed(lambda data, params: [len(data)], NUMBERS))
+    assert [answer.json() for answer in ask_all(scorer, [row(1, 2), row(3, 4)])] == [{"predictions": [1]}] * 2
+
+
+def test_requests_with_other_params_are_predicted_apart() -> None:
+    def add(array: Any, params: Any) -> Any:
+        return array.sum(axis=1) + params["more"]
+
+    more = [{"name": "more", "type": "long", "default": 0, "shape": None}]
+    scorer = Scorer(signed(same, {**NUMBERS, "params": more}, array=add), row_wise=True)
+    requests = [row(1, 2) | {"json": {**row(1, 2)["json"], "params": {"more": number}}} for number in (1, 1, 5)]
+    assert [answer.json()["predictions"] for answer in ask_all(scorer, requests)] == [[4.0], [4.0], [8.0]]
+    assert scorer.metrics.requests["invocations", 200] == 3
+
+
+def test_tensors_that_wait_together_are_stacked_and_one_of_another_shape_is_refused_alone() -> None:
+    sizes: list[int] = []
+
+    def predict(array: Any, params: Any) -> Any:
+        sizes.append(len(array))
+        return array * 2
+
+    scorer = Scorer(signed(predict, TENSOR), row_wise=True)
+    bodies = [{"inputs": [[1, 2]]}, {"instances": [[3, 4], [5, 6]]}, {"inputs": [[1, 2, 3]]}]
+    one, two, wrong = ask_all(scorer, [{"method": "POST", "url": "/invocations", "json": body} for body in bodies])
+    assert (one.json()["predictions"], two.json()["predictions"]) == ([[2, 4]], [[6, 8], [10, 12]])
+    assert (wrong.status_code, wrong.json()["error_class"]) == (400, "SCHEMA_ENFORCEMENT_FAILED")
+    assert sizes == [3]
+
+
+def test_the_metrics_count_requests_and_batches() -> None:
+    scorer = Scorer(signed(same, NUMBERS, array=lambda array, params: array), "iris", "3", row_wise=True)
+    *_, metrics = ask_all(scorer, [row(1, 2), row(3, 4)]) + ask_all(scorer, [{"method": "GET", "url": "/metrics"}])
+    lines = metrics.text.splitlines()
+    assert 'headrace_scoring_requests_total{model="iris",version="3",route="invocations",status="200"} 2' in lines
+    assert 'headrace_scoring_batches_total{model="iris",version="3"} 1' in lines
+    assert 'headrace_scoring_batched_requests_total{model="iris",version="3"} 2' in lines
+
+
+def test_the_quick_way_and_the_whole_way_give_a_model_the_same() -> None:
+    frame = pd.DataFrame({"a": [1.0, 3.0], "b": [2.0, 4.0]})
+    bodies = [
+        {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}},
+        {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, "4"]]}},
+        {"dataframe_records": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]},
+        {"inputs": {"a": [1, 3], "b": [2, 4]}},
+        {"instances": [{"a": 1, "b": 2}, {"a": 3, "b": 4, "c": 5}]},
+    ]
+    given: list[pd.DataFrame] = []
+    scorer = Scorer(signed(lambda data, params: given.append(data), NUMBERS))
+    ask_all(scorer, [{"method": "POST", "url": "/invocations", "json": body} for body in bodies])
+    assert len(given) == len(bodies)
+    for one in given:
+        pd.testing.assert_frame_equal(one, frame)

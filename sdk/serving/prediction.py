@@ -12,8 +12,9 @@ from headrace.sdk.flavors import known
 from headrace.sdk.models.enforcement import SchemaMismatch
 from headrace.sdk.models.pyfunc import PyFuncModel
 from headrace.sdk.models.schema import TensorSpec
-from headrace.sdk.serving import answers, binding, bodies, content, faults, quick, tables
+from headrace.sdk.serving import answers, binding, bodies, content, faults, tables
 from headrace.sdk.serving.faults import Answer, Refused
+from headrace.sdk.serving.quick import Rows, check_shape, reader
 
 logger = logging.getLogger("headrace.serving")
 
@@ -31,16 +32,16 @@ class Prediction:
         loader = model.loader_module if "python_function" in model.metadata.flavors else ""
         flavor = known.of_loader(loader)
         self.of_a_framework = flavor is not None and flavor.NAME != "python_function"
-        self._read = quick.reader(self.schema)
+        self._read = reader(self.schema)
         self._array = model.predictor.predict_array
         self._is_tensor = self.schema is not None and self.schema.is_tensor_spec()
         self._names = [] if self.schema is None else self.schema.input_names()
 
-    def quick(self, body: bytes) -> quick.Rows | None:
+    def quick(self, body: bytes) -> Rows | None:
         """A small JSON body's rows, if it is for the quick way. Raises Refused."""
         return None if self._read is None else self._read(body)
 
-    def of_rows(self, items: Sequence[quick.Rows]) -> list[Answer]:
+    def of_rows(self, items: Sequence[Rows]) -> list[Answer]:
         """The answers to requests with equal params, predicted together. Raises Refused, or what keeps them apart."""
         first = items[0]
         stacked = first.array if len(items) == 1 else np.concatenate([item.array for item in items])
@@ -104,7 +105,7 @@ class Prediction:
         data = binding.bind(read, self.schema)
         if self._is_tensor and self.schema is not None:
             for spec in cast(list[TensorSpec], self.schema.inputs):
-                quick.check_shape(data if spec.name is None else data[spec.name], spec)
+                check_shape(data if spec.name is None else data[spec.name], spec)
         return data, read.params
 
     def _params(self, params: dict[str, Any] | None) -> dict[str, Any] | None:
