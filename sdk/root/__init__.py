@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from headrace.sdk import data
+from headrace.sdk.autolog.everything import autolog
 from headrace.sdk.compare import compare, correlations
 from headrace.sdk.data import log_input, log_inputs
 from headrace.sdk.feed import Event, events
@@ -80,6 +81,7 @@ __all__ = [
     "SyncReport",
     "__version__",
     "active_run",
+    "autolog",
     "compare",
     "correlations",
     "create_experiment",
