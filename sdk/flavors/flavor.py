@@ -50,7 +50,8 @@ class Predictor:
 
 class Flavor(Protocol):
     """The names a flavor's module has. One may have `wrap(model, pyfunc_entry) -> Predictor` too: a predictor of a
-    model in memory, so that a signature can be told from an example without loading what was just saved."""
+    model in memory, so that a signature can be told from an example without loading what was just saved; None where
+    the model has to be loaded after all."""
 
     NAME: str
     """Its key below `flavors`."""
@@ -70,8 +71,11 @@ class Flavor(Protocol):
         """
         ...
 
-    def load(self, folder: Path, entry: Mapping[str, Any]) -> Any:
-        """The native model. entry: this flavor's keys of MLmodel, empty where it has none. Raises MissingPackage."""
+    def load(self, folder: Path, entry: Mapping[str, Any], **options: Any) -> Any:
+        """The native model. entry: this flavor's keys of MLmodel, empty where it has none. options: this flavor's own.
+
+        Raises MissingPackage, TypeError for an unknown option.
+        """
         ...
 
     def predictor(self, folder: Path, entry: Mapping[str, Any], pyfunc_entry: Mapping[str, Any]) -> Predictor:

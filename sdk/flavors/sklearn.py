@@ -39,24 +39,7 @@ def save(
 
     pyfunc_predict_fn: the method pyfunc calls. A model without it has no python_function flavor. Raises ValueError.
     """
-    if serialization_format not in FORMATS:
-        raise ValueError(f"there is no format {serialization_format!r} of scikit-learn models; there are {FORMATS}")
-    file = "model.skops" if serialization_format == "skops" else "model.pkl"
-    modules = ["sklearn", "numpy", "scipy"]
-    if serialization_format == "skops":
-        skops = need("skops.io", ("skops",))
-        skops.dump(model, folder / file)
-        skops.load(folder / file, trusted=skops_trusted_types)  # says now, not in production, what is not trusted
-        modules.append("skops")
-    else:
-        if serialization_format == "cloudpickle":
-            import cloudpickle as library
-
-            modules.append("cloudpickle")
-        else:
-            library = pickle
-        with open(folder / file, "wb") as target:
-            library.dump(model, target, protocol=pickle.DEFAULT_PROTOCOL)
+    file, modules = write(model, folder, serialization_format, skops_trusted_types)
     flavors: dict[str, dict[str, Any]] = {}
     if hasattr(model, pyfunc_predict_fn):
         flavors["python_function"] = pyfunc_entry(LOADER_MODULE, model_path=file, predict_fn=pyfunc_predict_fn)
@@ -67,19 +50,40 @@ def save(
         "skops_trusted_types": skops_trusted_types,
         "sklearn_version": sys.modules["sklearn"].__version__,
     }
-    return Saved(flavors, tuple(modules))
+    return Saved(flavors, ("sklearn", "numpy", "scipy", *modules))
+
+
+def write(
+    model: Any, folder: Path, serialization_format: str, trusted: list[str] | None
+) -> tuple[str, tuple[str, ...]]:
+    """Write an estimator; the file's name, and the modules that reading it needs besides its own. Raises ValueError."""
+    if serialization_format not in FORMATS:
+        raise ValueError(
+            f"there is no format {serialization_format!r} of pickled models; there are {', '.join(FORMATS)}"
+        )
+    if serialization_format == "skops":
+        skops = need("skops.io", ("skops",))
+        skops.dump(model, folder / "model.skops")
+        skops.load(folder / "model.skops", trusted=trusted)  # says now, not in production, what is not trusted
+        return "model.skops", ("skops",)
+    import cloudpickle
+
+    library = cloudpickle if serialization_format == "cloudpickle" else pickle
+    with open(folder / "model.pkl", "wb") as target:
+        library.dump(model, target, protocol=pickle.DEFAULT_PROTOCOL)
+    return "model.pkl", ("cloudpickle",) if serialization_format == "cloudpickle" else ()
 
 
 def load(folder: Path, entry: Mapping[str, Any]) -> Any:
     """The estimator. Raises MissingPackage, NoModel."""
-    return _load(folder / str(entry.get("pickled_model") or "model.pkl"), entry)
+    return read(folder / str(entry.get("pickled_model") or "model.pkl"), entry)
 
 
 def predictor(folder: Path, entry: Mapping[str, Any], pyfunc_entry: Mapping[str, Any]) -> Predictor:
     """The estimator with the method it was saved with. Raises MissingPackage, NoModel."""
     # `data` is what MLflow 1.x called it.
     file = pyfunc_entry.get("model_path") or pyfunc_entry.get("data") or entry.get("pickled_model") or "model.pkl"
-    return wrap(_load(folder / str(file), entry), pyfunc_entry)
+    return wrap(read(folder / str(file), entry), pyfunc_entry)
 
 
 def wrap(model: Any, pyfunc_entry: Mapping[str, Any]) -> Predictor:
@@ -99,7 +103,8 @@ def _call(method: Callable[..., Any]) -> Predict:
     return predict
 
 
-def _load(file: Path, entry: Mapping[str, Any]) -> Any:
+def read(file: Path, entry: Mapping[str, Any]) -> Any:
+    """The estimator in a file that `write`, or MLflow, wrote. Raises MissingPackage, NoModel."""
     need("sklearn", PACKAGES)
     if not file.is_file():
         raise NoModel(f"the model's file {file} is not there")

@@ -15,8 +15,10 @@ from headrace.sdk.flavors.flavor import MissingPackage, Predictor
 from headrace.sdk.models.mlmodel import PYFUNC, Metadata, NoModel
 
 
-def load_native(folder: Path, flavor: str | None = None) -> Any:
+def load_native(folder: Path, flavor: str | None = None, **options: Any) -> Any:
     """The model as its framework has it. flavor: which of the model's; its first own one when not given.
+
+    options: the flavor's own.
 
     Raises NoModel, UnknownFlavor, MissingPackage.
     """
@@ -27,7 +29,7 @@ def load_native(folder: Path, flavor: str | None = None) -> Any:
         raise NoModel(f"{folder} has the flavors {', '.join(described.flavors)}, not {flavor}")
     entry = described.flavors[flavor]
     add_code(folder, entry)
-    return known.named(flavor).load(folder, entry)
+    return known.named(flavor).load(folder, entry, **options)
 
 
 def load_predictor(folder: Path, described: Metadata, model_config: Mapping[str, Any] | None = None) -> Predictor:
@@ -67,8 +69,9 @@ def _foreign(folder: Path, loader: str, entry: Mapping[str, Any]) -> Predictor:
         top = loader.partition(".")[0]
         if (error.name or "").partition(".")[0] not in (top, loader):
             raise MissingPackage(f"the model's loader {loader} needs {error.name}: {error}", name=error.name) from error
+        flavor = loader.removeprefix("mlflow.").partition(".")[0]
         hint = (
-            "pip install mlflow, and what the model's requirements.txt names"
+            f"it is of MLflow's flavor {flavor}: {known.how_to_load(flavor)}; its requirements.txt names the rest"
             if top == "mlflow"
             else (f"install the package that has {top}, or save the model with it in code_paths")
         )

@@ -17,9 +17,12 @@ def local_folder(model_uri: str | os.PathLike[str]) -> Path:
     return Path(os.fspath(model_uri))
 
 
-def load_model(model_uri: str | os.PathLike[str], flavor: str | None = None) -> Any:
-    """The native model. flavor: which of the model's, its own when not given. Raises NoModel, MissingPackage."""
-    return loading.load_native(local_folder(model_uri), flavor)
+def load_model(model_uri: str | os.PathLike[str], flavor: str | None = None, **options: Any) -> Any:
+    """The native model. flavor: which of the model's, its own when not given; options: that flavor's own.
+
+    Raises NoModel, MissingPackage.
+    """
+    return loading.load_native(local_folder(model_uri), flavor, **options)
 
 
 def load_pyfunc(model_uri: str | os.PathLike[str], model_config: Mapping[str, Any] | None = None) -> PyFuncModel:

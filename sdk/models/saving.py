@@ -88,11 +88,10 @@ def _signature(
         try:
             entry = saved.flavors[PYFUNC]
             wrap = getattr(flavor, "wrap", None)
-            predictor: Predictor = (
-                wrap(model, entry)
-                if wrap is not None and not entry.get("artifacts") and not entry.get("model_code_path")
-                else flavor.predictor(folder, saved.flavors.get(flavor.NAME, {}), entry)
-            )
+            wraps = not entry.get("artifacts") and not entry.get("model_code_path")
+            predictor: Predictor | None = wrap(model, entry) if wrap is not None and wraps else None
+            if predictor is None:
+                predictor = flavor.predictor(folder, saved.flavors.get(flavor.NAME, {}), entry)
             predicted = predictor.predict(_as_frame(example.data, inputs), example.params)
             outputs = infer_schema(predicted)
         except Exception as error:  # the user's model may do anything

@@ -31,7 +31,9 @@ STANDINS: dict[tuple[str, str], Any] = {
 """What MLflow's pickles name of MLflow itself, and what does its work here."""
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
+    """Reads what MLflow pickled by what stands for it here, and says what to install for what it cannot find."""
+
     def find_class(self, module: str, name: str) -> Any:
         standin = STANDINS.get((module, name))
         if standin is not None:
@@ -72,7 +74,7 @@ def load_pickle(file: Path) -> Any:
     """What was pickled into a file. Raises MissingPackage for a module that is not here, NoModel for a broken file."""
     try:
         with open(file, "rb") as source:
-            return _Unpickler(source).load()
+            return Unpickler(source).load()
     except FileNotFoundError:
         raise NoModel(f"the model's file {file} is not there") from None
     except (pickle.UnpicklingError, EOFError) as error:
@@ -81,7 +83,7 @@ def load_pickle(file: Path) -> Any:
 
 def loads(data: bytes) -> Any:
     """What was pickled into bytes, as `load_pickle`."""
-    return _Unpickler(io.BytesIO(data)).load()
+    return Unpickler(io.BytesIO(data)).load()
 
 
 class _Named:

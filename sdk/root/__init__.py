@@ -6,7 +6,6 @@ import importlib
 from typing import Any
 
 from headrace.sdk import data
-from headrace.sdk.autolog.everything import autolog
 from headrace.sdk.compare import compare, correlations
 from headrace.sdk.data import log_input, log_inputs
 from headrace.sdk.feed import Event, events
@@ -81,7 +80,6 @@ __all__ = [
     "SyncReport",
     "__version__",
     "active_run",
-    "autolog",
     "compare",
     "correlations",
     "create_experiment",
@@ -133,7 +131,19 @@ __all__ = [
     "sync",
 ]
 
-_MODULES = ("models", "pyfunc", "sklearn")
+_MODULES = (
+    "catboost",
+    "keras",
+    "lightgbm",
+    "models",
+    "onnx",
+    "pyfunc",
+    "pytorch",
+    "sklearn",
+    "statsmodels",
+    "tensorflow",
+    "xgboost",
+)
 """Modules of this package that are imported at their first use: `import headrace` stays light."""
 
 

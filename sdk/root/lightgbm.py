@@ -1,0 +1,25 @@
+"""`headrace.lightgbm`: LightGBM models: a Booster, or a model of its scikit-learn interface."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from headrace.sdk.models import places
+from headrace.sdk.models.mlmodel import Metadata
+from headrace.sdk.models.saving import save_model as _save
+
+__all__ = ["load_model", "save_model"]
+
+
+def save_model(lgb_model: Any, path: str | os.PathLike[str], **options: Any) -> Metadata:
+    """Save a Booster or an LGBMModel.
+
+    options: as `headrace.models.save_model`, and serialization_format, skops_trusted_types.
+    """
+    return _save(lgb_model, path, flavor="lightgbm", **options)
+
+
+def load_model(model_uri: str | os.PathLike[str]) -> Any:
+    """The Booster or the LGBMModel."""
+    return places.load_model(model_uri, "lightgbm")
