@@ -24,6 +24,7 @@ from headrace.api import (
     multipart,
     page,
     rebuilding,
+    registry_stages,
     run_table,
     series,
     telemetry,
@@ -40,11 +41,24 @@ from headrace.api.feed.feed import Feed
 from headrace.api.feed.standing import Standing
 from headrace.api.forks import Forks
 from headrace.api.metric_columns import MetricColumns
-from headrace.api.mlflow import experiments, history, lineage, logged_models, runs, server_info, wire
+from headrace.api.mlflow import (
+    comments,
+    experiments,
+    history,
+    lineage,
+    logged_models,
+    model_versions,
+    registered_models,
+    runs,
+    server_info,
+    transition_requests,
+    wire,
+)
 from headrace.api.mlflow.documents import Documents
 from headrace.api.origin import Told
 from headrace.api.pages import Pages
 from headrace.api.point_aggregates import PointAggregates
+from headrace.api.registering import Registering
 from headrace.api.services import Services
 from headrace.api.settings import Settings
 from headrace.api.sql import routes as sql
@@ -67,6 +81,7 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
+    *(module.router for module in (registered_models, model_versions, transition_requests, comments, registry_stages)),
     *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
     *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
     *(module.router for module in (health, telemetry, apidocs, page)),
@@ -125,6 +140,7 @@ def create_app(
             Pages(clock),
             rebuilder,
             Eraser(Sweeper(log, views), views, engine, tracking, past, store, clock),
+            Registering(engine, tracking, store, clock),
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
         app.state.sql = Running()
@@ -136,14 +152,15 @@ def create_app(
             default = events.ExperimentCreated(limits.DEFAULT_EXPERIMENT_NAME, if_absent=True)
             await tracking.command(limits.DEFAULT_EXPERIMENT_ID, default)
         watchdog = Watchdog(engine, appender, clock, settings.heartbeat_misses)
-        watching = asyncio.create_task(watchdog.run()) if changes else None
+        registering = app.state.services.registering
+        at_work = [asyncio.create_task(one.run()) for one in (watchdog, registering)] if changes else []
         try:
             yield
         finally:
-            if watching is not None:
-                watching.cancel()
+            for task in at_work:
+                task.cancel()
                 with suppress(asyncio.CancelledError):
-                    await watching
+                    await task
             await feed.stop()
             if rebuilder is not None:
                 await run_in_threadpool(rebuilder.stop)

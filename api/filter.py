@@ -354,7 +354,8 @@ class _Parser(_Cursor):
         """What MLflow calls a thing that is compared with numbers only, or None."""
         if name.entity == "metric":
             return "metric"
-        numeric = self._is(name, self.grammar.times) or self._is(name, self.grammar.durations)
+        grammar = self.grammar
+        numeric = any(self._is(name, kinds) for kinds in (grammar.times, grammar.durations, grammar.numbers))
         return f"numeric attribute: {name.key}" if numeric else None
 
     def _allowed(self, name: _Name, value: Value) -> tuple[Operator, ...]:
@@ -377,6 +378,8 @@ class _Parser(_Cursor):
                 raise self._not_numeric(f"numeric attribute: {name.key}", "a duration such as 90m, 1h30m or 5000 (ms)")
             self.advance()
             return duration
+        if self._is(name, self.grammar.numbers):
+            return self._whole_number(name.key)
         number = quantities.number(token.text) if token.kind == "word" else None
         if name.entity == "metric":
             if number is None:
@@ -395,6 +398,15 @@ class _Parser(_Cursor):
             raise self._not_quoted(name.entity)
         self.advance()
         return number
+
+    def _whole_number(self, key: str) -> int:
+        """Read a whole number, in quotes or not."""
+        token = self.token
+        value = quantities.integer_or_float(token.text) if token.kind == "word" or token.is_text else None
+        if not isinstance(value, int):
+            raise self._not_numeric(f"numeric attribute: {key}", "a whole number")
+        self.advance()
+        return value
 
     def _time(self, key: str) -> int | float | Now:
         """Read a time: ms since the epoch, ISO 8601 in quotes, or now and a duration from it."""

@@ -19,10 +19,16 @@ class Grammar:
     nullable: tuple[Entity, ...]  # entities that take IS NULL and IS NOT NULL
     orderable: tuple[Entity, ...]
     durations: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()  # whole numbers, which may stand in quotes
     tags: dict[str, dict[str, str]] = field(default_factory=dict)  # prefix -> key -> the tag that it names
     keys: dict[Entity, tuple[str, ...]] = field(default_factory=dict)  # of entities whose keys are not the user's
     aggregates: bool = False
 
+
+_OF_REGISTRY: Final[dict[str, Entity]] = {
+    **dict.fromkeys(("attr", "attribute", "attributes"), "attribute"),
+    **dict.fromkeys(("tag", "tags"), "tag"),
+}
 
 GRAMMARS: Final[dict[Kind, Grammar]] = {
     "runs": Grammar(
@@ -94,6 +100,30 @@ GRAMMARS: Final[dict[Kind, Grammar]] = {
         },
         times=frozenset({"creation_time", "last_update_time"}),
         nullable=("metric", "param", "tag"),
+        orderable=("attribute",),
+    ),
+    "registered_models": Grammar(
+        entities=_OF_REGISTRY,
+        attributes={
+            **{key: key for key in ("name", "description", "user_id", "alias")},
+            "creation_timestamp": "creation_timestamp",
+            **dict.fromkeys(("timestamp", "last_updated_timestamp"), "last_updated_timestamp"),
+        },
+        times=frozenset({"creation_timestamp", "last_updated_timestamp"}),
+        nullable=("tag",),
+        orderable=("attribute",),
+    ),
+    "model_versions": Grammar(
+        entities=_OF_REGISTRY,
+        attributes={
+            **{key: key for key in ("name", "version_number", "run_id", "source_path", "description", "user_id")},
+            **{key: key for key in ("alias", "status", "model_id", "digest")},
+            **dict.fromkeys(("stage", "current_stage"), "stage"),
+            **{key: key for key in ("creation_timestamp", "last_updated_timestamp")},
+        },
+        times=frozenset({"creation_timestamp", "last_updated_timestamp"}),
+        numbers=frozenset({"version_number"}),
+        nullable=("tag",),
         orderable=("attribute",),
     ),
 }

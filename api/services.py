@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.api.mlflow.documents import Documents
     from headrace.api.pages import Pages
     from headrace.api.point_aggregates import PointAggregates
+    from headrace.api.registering import Registering
     from headrace.api.stores.store import ArtifactStore
     from headrace.api.tracking import Tracking
 
@@ -50,6 +51,7 @@ class Services:
     pages: Pages
     rebuilding: Rebuilding | None
     eraser: Eraser
+    registering: Registering
 
 
 def services(request: Request) -> Services:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["runs", "experiments", "logged_models"]
+Kind: TypeAlias = Literal["runs", "experiments", "logged_models", "registered_models", "model_versions"]
 Entity: TypeAlias = Literal["metric", "param", "tag", "attribute", "dataset", "model"]
 Operator: TypeAlias = Literal[
     "=", "!=", ">", ">=", "<", "<=", "LIKE", "ILIKE", "=~", "!~", "IN", "NOT IN", "IS NULL", "IS NOT NULL"

@@ -114,8 +114,9 @@ class ModelVersionCreated(Event, frozen=True):
     run_id: the run that made the model; run_link: its page elsewhere. model_id: the logged model.
     datasets, code: what that run read, and its tags `mlflow.source.*` and `mlflow.project.*`.
     user_id: who made it; empty for the envelope's actor.
-    status: one of VERSION_STATUSES. digest: of its files (`headrace.ingest.digests`), where it is READY and the files
-    were within reach; files, file_bytes: how many they were.
+    status: one of VERSION_STATUSES; status_message: what is worth knowing of it. digest: of its files
+    (`headrace.ingest.digests`), where it is READY and the files were within reach; files, file_bytes: how many they
+    were.
     version: the number it must get, for a copy of another registry; 0 for the next. Refused if it is not above all.
     """
 
@@ -131,6 +132,7 @@ class ModelVersionCreated(Event, frozen=True):
     code: dict[str, str] = {}
     user_id: str = ""
     status: str = PENDING
+    status_message: str = ""
     digest: str = ""
     files: Int64 = 0
     file_bytes: Int64 = 0

@@ -32,8 +32,8 @@ def model_name_fault(name: str) -> str | None:
         return "it is empty"
     if "/" in name or ":" in name:
         return "names cannot contain '/' or ':'"
-    if posixpath.normpath(name) != name or name in (".", ".."):
-        return "names are used as paths: `.` and `..` cannot be one"
+    if posixpath.normpath(name) != name or name == "." or name.startswith(".."):
+        return "names are used as paths: `.` cannot be one, and none begins with `..`"
     if len(name) > NAME_CHARS_MAX:
         return f"it has {len(name)} characters, and at most {NAME_CHARS_MAX} are allowed"
     if "\0" in name:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from headrace.ingest import model_events as m
 from headrace.ingest.event import Event
+from headrace.ingest.model_names import alias_fault
 from headrace.processors.registered_models import DELETED, Comment, ModelVersion, RegisteredModel, Stages
 from msgspec.structs import replace
 
@@ -38,6 +39,8 @@ def fold(before: RegisteredModel, told: Told, event: Event, _: Stages) -> Regist
             version = before.version_of_id(event.version_id)
             if version is None:
                 return no_version(before, event.version_id)
+            if (fault := alias_fault(event.alias)) is not None:
+                return f"Invalid alias name: '{event.alias}': {fault}"
             return replace(before, aliases={**before.aliases, event.alias: version.version})
         case m.AliasDeleted():
             return replace(before, aliases={k: v for k, v in before.aliases.items() if k != event.alias})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace.ingest import model_events as m
 from headrace.ingest.event import Event
-from headrace.ingest.model_names import stages_fault
+from headrace.ingest.model_names import model_name_fault, stages_fault
 from headrace.processors import model_fold, version_fold
 from headrace.processors.model_fold import Told
 from headrace.processors.registered_models import ACTIVE, DELETED, RegisteredModel, Stages
@@ -16,13 +16,15 @@ OF_MODELS = tuple(m.TYPES.values())
 class Models:
     """All registered models. One thread folds; any thread may read.
 
-    by_id: deleted ones too. by_name: those that are there. stages: what versions can be in.
+    by_id: deleted ones too. by_name: those that are there. stages: what versions can be in. pending: the versions whose
+    files are still to be looked at, as (registered_model_id, version_id), oldest first.
     """
 
     def __init__(self) -> None:
         self.by_id: dict[str, RegisteredModel] = {}
         self.by_name: dict[str, RegisteredModel] = {}
         self.stages = Stages()
+        self.pending: dict[tuple[str, str], None] = {}
         self._joined: dict[str, str] = {}
         self._subjects: dict[str, list[str]] = {}
 
@@ -46,13 +48,17 @@ class Models:
             return f"Registered Model with id={subject} not found"
         if before.lifecycle == DELETED:
             return f"Registered Model with name={before.name} not found: it was deleted"
-        if isinstance(event, m.RegisteredModelRenamed) and self.by_name.get(event.name, before) is not before:
-            return _taken(event.name)
+        if isinstance(event, m.RegisteredModelRenamed):
+            if self.by_name.get(event.name, before) is not before:
+                return _taken(event.name)
+            if (fault := model_name_fault(event.name)) is not None:
+                return f"Invalid model name '{event.name}': {fault}"
         folding = version_fold if isinstance(event, version_fold.OF_VERSIONS) else model_fold
         after = folding.fold(before, told, event, self.stages)
         if isinstance(after, str):
             return after
         self._put(before, after)
+        self._follow_pending(after, event)
         return None
 
     def _create(self, subject: str, told: Told, event: m.RegisteredModelCreated) -> str | None:
@@ -67,6 +73,9 @@ class Models:
             self._joined[subject] = holder.registered_model_id
             self._subjects.setdefault(holder.registered_model_id, []).append(subject)
             return None
+        fault = model_name_fault(event.name)
+        if fault is not None:
+            return f"Invalid model name '{event.name}': {fault}"
         made = RegisteredModel(
             subject, event.name, told.time_ms, told.time_ms, event.description, told.actor, ACTIVE, event.tags
         )
@@ -87,6 +96,16 @@ class Models:
                     )
         self.stages = stages
         return None
+
+    def _follow_pending(self, model: RegisteredModel, event: Event) -> None:
+        match event:
+            case m.ModelVersionCreated(version_id=version_id, status=m.PENDING):
+                self.pending[model.registered_model_id, version_id] = None
+            case m.ModelVersionFinalized(version_id=version_id) | m.ModelVersionDeleted(version_id=version_id):
+                self.pending.pop((model.registered_model_id, version_id), None)
+            case m.RegisteredModelDeleted():
+                for version_id in model.numbers:
+                    self.pending.pop((model.registered_model_id, version_id), None)
 
     def _put(self, before: RegisteredModel | None, after: RegisteredModel) -> None:
         if before is not None and (before.name != after.name or after.lifecycle == DELETED):

@@ -93,6 +93,7 @@ def _create(before: RegisteredModel, told: Told, event: m.ModelVersionCreated) -
         description=event.description,
         user_id=event.user_id or told.actor,
         status=event.status,
+        status_message=event.status_message,
         digest=event.digest,
         files=event.files,
         file_bytes=event.file_bytes,

@@ -22,8 +22,8 @@ _MISSING = re.compile(r"Object missing required field `(.+?)`(?: - at `\$\.?(.*)
 
 
 class Body(msgspec.Struct, kw_only=True):
-    """A request: the JSON body of a POST or PATCH, the query of a GET; path parameters join it. Unknown fields are
-    ignored, integers may come as strings, and null is the same as absent."""
+    """A request: the JSON body of a POST, PATCH or DELETE, the query of a GET, or of a DELETE that has one; path
+    parameters join it. Unknown fields are ignored, integers may come as strings, and null is the same as absent."""
 
 
 class Tag(msgspec.Struct):
@@ -151,7 +151,7 @@ def add(
     """Serve `path` under both prefixes: the request as `kind` to the handler, its answer as JSON."""
 
     async def endpoint(request: Request) -> Response:
-        if method == "GET":
+        if method == "GET" or (method == "DELETE" and request.query_params):
             asked = _convert({**_query(request, kind), **request.path_params}, kind)
         elif request.path_params:
             value = _loads(await request.body() or b"{}")

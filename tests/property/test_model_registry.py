@@ -27,7 +27,7 @@ EVENTS = st.one_of(
     st.builds(m.CommentCreated, ID, ID, st.just("") | ID),
     st.builds(m.CommentDeleted, ID),
     st.builds(m.ModelVersionCreated, ID, st.just("s3://a"), version=st.integers(-1, 4)),
-    st.builds(m.ModelVersionFinalized, ID, st.sampled_from(m.VERSION_STATUSES)),
+    st.builds(m.ModelVersionFinalized, ID, st.sampled_from([m.READY, m.FAILED])),
     st.builds(m.ModelVersionDeleted, ID),
     st.builds(m.StageTransitioned, ID, STAGE, st.booleans()),
     st.builds(m.TransitionRequested, ID, ID, STAGE),
@@ -82,6 +82,12 @@ def test_names_are_unique_numbers_rise_and_aliases_and_stages_are_of_what_is_the
         assert list(model.versions) == sorted(model.versions)
         assert set(model.aliases.values()) <= {version.version for version in model.live_versions()}
         assert model.numbers == {version.version_id: version.version for version in model.versions.values()}
+    assert set(models.pending) == {
+        (model.registered_model_id, version.version_id)
+        for model in models.by_name.values()
+        for version in model.live_versions()
+        if version.status == m.PENDING
+    }
     for model in models.by_name.values():
         assert {version.stage for version in model.live_versions()} <= set(models.stages.all)
 

@@ -30,6 +30,11 @@ def test_a_filter_of_experiments_parses(text: str) -> None:
     assert parse(text, "experiments") is not None
 
 
+@pytest.mark.parametrize("text", examples("model_versions"))
+def test_a_filter_of_versions_parses(text: str) -> None:
+    assert parse(text, "model_versions") is not None
+
+
 def test_the_clauses_of_the_page_are_one_ordering() -> None:
     clauses = examples("order_by")
     assert len(parse_order_by(clauses, "runs")) == len(clauses) > 1
