@@ -119,16 +119,6 @@ class LocalStore:
         async for block in _joined([target]):
             yield block
 
-    async def digest(self, path: str) -> Stored:
-        """As the protocol says."""
-        target = self._root / checked(path)
-        try:
-            return await run_in_threadpool(_digest, target)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise missing(f"No such artifact: '{path}'") from None
-        except OSError as error:
-            raise unavailable(f"{path!r} could not be read: {error.strerror}") from error
-
     def list(self, path: str) -> list[Entry]:
         """As the protocol says."""
         folder = self._root / checked(path) if path else self._root
@@ -195,12 +185,6 @@ async def _joined(files: Sequence[Path]) -> AsyncIterator[bytes]:
         with file.open("rb") as part:
             while chunk := await run_in_threadpool(part.read, _READ_BYTES):
                 yield chunk
-
-
-def _digest(target: Path) -> Stored:
-    with target.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Stored(file.tell(), sha256)
 
 
 def _take(file: Any, digest: Any, chunk: bytes) -> None:

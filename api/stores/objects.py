@@ -166,14 +166,6 @@ class ObjectStore:
             found = await obstore.get_async(self._store, key, options=options)
             return bytes(await found.bytes_async())
 
-    async def digest(self, path: str) -> Stored:
-        """As the protocol says. Read block by block, each of the same version of the object."""
-        meta = await self._head(path)
-        sha256 = hashlib.sha256()
-        async for block in self._blocks(_key(path), 0, meta["size"], meta["e_tag"] or ""):
-            await run_in_threadpool(sha256.update, block)
-        return Stored(meta["size"], sha256.hexdigest())
-
     def list(self, path: str) -> list[Entry]:
         """As the protocol says."""
         key = _key(path) if path else ""

@@ -97,9 +97,6 @@ class ArtifactStore(Protocol):
     def read(self, path: str) -> AsyncIterator[bytes]:
         """The bytes of a file, in blocks, for the server itself. Raises RESOURCE_DOES_NOT_EXIST with the first."""
 
-    async def digest(self, path: str) -> Stored:
-        """The size and SHA-256 of a file, as its bytes are now. Raises RESOURCE_DOES_NOT_EXIST."""
-
     def list(self, path: str) -> list[Entry]:
         """What is in a folder, by name; nothing for a file or a path that is not there. Paths are relative to it."""
 

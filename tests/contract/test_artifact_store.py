@@ -169,14 +169,6 @@ def test_delete_takes_a_file_or_a_whole_folder_and_nothing_beside_it(store: Arti
     assert get(store, "r/a/x").status_code == 404
 
 
-def test_the_digest_of_a_file_is_that_of_its_bytes(store: ArtifactStore) -> None:
-    write(store, "r/large", LARGE)
-    assert run(store.digest("r/large")) == Stored(len(LARGE), hashlib.sha256(LARGE).hexdigest())
-    for path in ("r/nothing", "r"):
-        with pytest.raises(ApiError, match="No such artifact"):
-            run(store.digest(path))
-
-
 def test_what_is_not_there_is_missing(store: ArtifactStore) -> None:
     answer = get(store, "no/such")
     assert (answer.status_code, answer.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")

@@ -40,15 +40,15 @@ class Registry:
 
     def version(self, name: str, source: str = "s3://bucket/model", **more: Any) -> dict[str, Any]:
         """A new version."""
-        made: dict[str, Any] = self.ask("POST", "model-versions/create", name=name, source=source, **more)
+        made: dict[str, dict[str, Any]] = self.ask("POST", "model-versions/create", name=name, source=source, **more)
         return made["model_version"]
 
     def model(self, name: str, **more: Any) -> dict[str, Any]:
         """A registered model as it is."""
-        found: dict[str, Any] = self.ask("GET", "registered-models/get", name=name, **more)["registered_model"]
-        return found
+        told: dict[str, dict[str, Any]] = self.ask("GET", "registered-models/get", name=name, **more)
+        return told["registered_model"]
 
     def get(self, name: str, version: str, **more: Any) -> dict[str, Any]:
         """A version as it is."""
-        found: dict[str, Any] = self.ask("GET", "model-versions/get", name=name, version=version, **more)
+        found: dict[str, dict[str, Any]] = self.ask("GET", "model-versions/get", name=name, version=version, **more)
         return found["model_version"]
