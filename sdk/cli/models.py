@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import click
+from headrace.sdk.cli.serve import predict, serve
 
 
 @click.group()
 def models() -> None:
     """The registry: models, their versions, stages and aliases; and serving a model."""
+
+
+models.add_command(serve)
+models.add_command(predict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from headrace.sdk.serving import faults
 from headrace.sdk.serving.faults import Answer
 from headrace.sdk.serving.scorer import Scorer
 
+logger = logging.getLogger("headrace.serving")
 Message = MutableMapping[str, Any]
 _READ = {
     b"content-type": "content-type",
@@ -52,7 +54,10 @@ class ScoringApp:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self.scorer.warm()
+                try:
+                    self.scorer.warm()
+                except Exception as error:
+                    logger.warning("the model fails on its own input example: %s: %s", type(error).__name__, error)
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self.scorer.close()

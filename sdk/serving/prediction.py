@@ -85,12 +85,9 @@ class Prediction:
             raise _of_model(error) from error
 
     def warm(self) -> None:
-        """Predict the input example; a failure is only logged."""
-        try:
-            if self.model.input_example is not None:
-                self.model.predict(self.model.input_example)
-        except Exception as error:
-            logger.warning("the model fails on its own input example: %s", error)
+        """Predict the input example, if there is one. Raises what the model raises."""
+        if self.model.input_example is not None:
+            self.model.predict(self.model.input_example)
 
     def _bound(self, read: bodies.Read) -> tuple[Any, dict[str, Any] | None]:
         if not read.field:

@@ -97,7 +97,10 @@ class Scorer:
         return answer
 
     def warm(self) -> None:
-        """Predict the model's own input example, if it has one, so that the first request does not pay for it."""
+        """Predict the model's own input example, if it has one, so that the first request does not pay for it.
+
+        Raises what the model raises: an example that it does not take is no reason to refuse what it does.
+        """
         self._prediction.warm()
 
     def close(self) -> None:

@@ -123,7 +123,7 @@ def stream(prediction: Any) -> bytes:
     when it has two dimensions; a dict of arrays has its keys. Raises Refused (400) for what is no table.
     """
     try:
-        table = _arrow_table(prediction)
+        table = arrow_table(prediction)
     except (pa.ArrowException, ValueError, TypeError, NotJson):
         raise faults.bad_request(
             f"The model predicted a {type(prediction).__name__}, which is no table; ask for application/json."
@@ -134,7 +134,8 @@ def stream(prediction: Any) -> bytes:
     return sink.getvalue()
 
 
-def _arrow_table(prediction: Any) -> pa.Table:
+def arrow_table(prediction: Any) -> pa.Table:
+    """A prediction as a table, as `stream` says. Raises what is no table: ArrowException, ValueError, TypeError."""
     if isinstance(prediction, pa.Table):
         return prediction
     if isinstance(prediction, pd.Series):
