@@ -50,6 +50,11 @@ def not_as_signed(message: str) -> Refused:
     return Refused(400, "INVALID_PARAMETER_VALUE", message, sqlstate="KAM01", error_class="SCHEMA_ENFORCEMENT_FAILED")
 
 
+def wrong_param(message: str) -> Refused:
+    """Params that are not what the model's signature says."""
+    return Refused(400, "INVALID_PARAMETER_VALUE", message, sqlstate="KAM00", error_class="INVALID_PARAMETER_VALUE")
+
+
 def wrong_type(message: str) -> Refused:
     """A Content-Type that is not read here."""
     return Refused(415, "UNSUPPORTED_MEDIA_TYPE", message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -75,12 +75,15 @@ class Prediction:
         prediction = self.predict(data, params)
         return Answer(200, _ARROW, tables.stream(prediction)) if arrow else _answer(prediction, wrapped)
 
-    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+    def predict(self, data: Any, params: Any = None) -> Any:
         """The model's prediction for data in its own types, enforced. Raises Refused."""
+        checked = self._params(params)
         try:
-            return self.model.predict(data, params)
+            enforced = self.model.plan.enforce(data)
         except SchemaMismatch as error:
-            raise faults.not_as_signed(str(error)) from error
+            raise faults.not_as_signed(f"{error}.") from error
+        try:
+            return self.model.predictor.predict(enforced, checked)
         except Exception as error:
             raise _of_model(error) from error
 
@@ -89,7 +92,7 @@ class Prediction:
         if self.model.input_example is not None:
             self.model.predict(self.model.input_example)
 
-    def _bound(self, read: bodies.Read) -> tuple[Any, dict[str, Any] | None]:
+    def _bound(self, read: bodies.Read) -> tuple[Any, Any]:
         if not read.field:
             schema = self.model.metadata.get_params_schema()
             names = {spec.name for spec in schema} if schema else set()
@@ -105,11 +108,11 @@ class Prediction:
                 check_shape(data if spec.name is None else data[spec.name], spec)
         return data, read.params
 
-    def _params(self, params: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _params(self, params: Any) -> dict[str, Any] | None:
         try:
             return self.model.plan.params(params)
         except SchemaMismatch as error:
-            raise faults.not_as_signed(str(error)) from error
+            raise faults.wrong_param(f"{error}.") from error
 
 
 def _answer(prediction: Any, wrapped: bool = True) -> Answer:
