@@ -60,6 +60,9 @@ from headrace.api.pages import Pages
 from headrace.api.point_aggregates import PointAggregates
 from headrace.api.registering import Registering
 from headrace.api.services import Services
+from headrace.api.serving import routes as endpoints
+from headrace.api.serving.data_plane import DataPlane
+from headrace.api.serving.fleet import Fleet
 from headrace.api.settings import Settings
 from headrace.api.sql import routes as sql
 from headrace.api.sql.running import Running
@@ -84,7 +87,7 @@ ROUTERS = (
     *(module.router for module in (registered_models, model_versions, transition_requests, comments, registry_stages)),
     *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
     *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
-    *(module.router for module in (health, telemetry, apidocs, page)),
+    *(module.router for module in (endpoints, health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 
@@ -120,6 +123,7 @@ def create_app(
 
         feed = Feed(log, ends, engine, standing)
         rebuilder = Rebuilding(log, views, ByEngine(engine)) if isinstance(engine, Engine) else None
+        fleet = Fleet(engine, store, appender, clock, settings)
         await run_in_threadpool(store.forget_old_uploads)
         app.state.services = Services(
             settings,
@@ -141,6 +145,7 @@ def create_app(
             rebuilder,
             Eraser(Sweeper(log, views), views, engine, tracking, past, store, clock),
             Registering(engine, tracking, store, clock),
+            fleet,
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
         app.state.sql = Running()
@@ -154,6 +159,8 @@ def create_app(
         watchdog = Watchdog(engine, appender, clock, settings.heartbeat_misses)
         registering = app.state.services.registering
         at_work = [asyncio.create_task(one.run()) for one in (watchdog, registering)] if changes else []
+        if changes:
+            fleet.start()
         try:
             yield
         finally:
@@ -161,6 +168,7 @@ def create_app(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await fleet.stop()
             await feed.stop()
             if rebuilder is not None:
                 await run_in_threadpool(rebuilder.stop)
@@ -180,6 +188,7 @@ def create_app(
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(Direct, table=wire.EXACT)
+    app.add_middleware(DataPlane)
     app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
     app.add_middleware(Told)
     app.add_middleware(telemetry.Measured)

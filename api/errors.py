@@ -32,9 +32,12 @@ STATUS = {
     "INTERNAL_ERROR": 500,
     "INVALID_STATE": 500,
     "NOT_IMPLEMENTED": 501,
+    "WORKER_ENDED": 502,
     "TEMPORARILY_UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
 }
-"""HTTP status of each error code, as MLflow's server answers them; REQUEST_ENTITY_TOO_LARGE is ours."""
+"""HTTP status of each error code, as MLflow's server answers them; REQUEST_ENTITY_TOO_LARGE and WORKER_ENDED are
+ours."""
 
 
 class ApiError(Exception):

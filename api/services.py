@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.api.pages import Pages
     from headrace.api.point_aggregates import PointAggregates
     from headrace.api.registering import Registering
+    from headrace.api.serving.fleet import Fleet
     from headrace.api.stores.store import ArtifactStore
     from headrace.api.tracking import Tracking
 
@@ -52,6 +53,7 @@ class Services:
     rebuilding: Rebuilding | None
     eraser: Eraser
     registering: Registering
+    fleet: Fleet
 
 
 def services(request: Request) -> Services:

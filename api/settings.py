@@ -19,6 +19,12 @@ class Settings:
     read_wait_s: how long a read waits for a view to catch up with writes before it answers 503.
     artifacts: where artifacts are kept, a URL (s3://, gs://, az://, file:///); empty is a folder of data_dir.
     heartbeat_misses: how many promised heartbeats may be missed before a run is marked failed.
+    endpoint_workers_max: model workers of all endpoints together; 0 runs none here.
+    endpoint_cache: the folder of models and their environments; empty is the folder serving of data_dir.
+    endpoint_cache_bytes_max: of models; those in use stay, whatever they take.
+    endpoint_uv: 1 where environments may be made with uv, 0 where the server's own is the only one.
+    endpoint_models: which models endpoints load: registered (with a digest of their files), or any.
+    endpoint_load_s: how long a model may take to load. endpoint_previous_s: how long the version before stays loaded.
     """
 
     host: str = "127.0.0.1"
@@ -30,6 +36,13 @@ class Settings:
     body_bytes_max: int = 16 * 1024 * 1024
     read_wait_s: float = 10.0
     heartbeat_misses: int = 3
+    endpoint_workers_max: int = 16
+    endpoint_cache: str = ""
+    endpoint_cache_bytes_max: int = 20 * 1024**3
+    endpoint_uv: int = 1
+    endpoint_models: str = "registered"
+    endpoint_load_s: float = 300.0
+    endpoint_previous_s: float = 300.0
 
 
 def load(**given: Any) -> Settings:

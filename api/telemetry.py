@@ -7,6 +7,7 @@ import time
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from headrace.api.services import Services
+from headrace.api.serving.metrics import EndpointMetrics
 from headrace.processors.fold_metrics import FoldMetrics
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
@@ -30,6 +31,7 @@ class Telemetry:
             registry=self.registry,
         )
         self.registry.register(FoldMetrics(parts.log, parts.engine))
+        self.registry.register(EndpointMetrics(parts.fleet))
         ProcessCollector(registry=self.registry)
         readers = Gauge("headrace_feed_readers", "Readers of the feed, pages among them.", registry=self.registry)
         readers.set_function(lambda: parts.feed.readers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from headrace.ingest.log import Follower, Log, Partition, Position, Record
@@ -37,6 +37,8 @@ class Entities(ABC):
         self.folded = folded
         self.viewed = viewed
         self.counters = Counters()
+        self.on_registry: list[Callable[[], None]] = []
+        """Called on the folding thread when the registry has changed."""
         self._entity_offsets: dict[Partition, int] = {}
         self._outcome_lock = threading.Lock()
         self._outcomes: dict[Position, Outcome] = {}
@@ -170,6 +172,9 @@ class Entities(ABC):
         batch = self._entities.fold(partition, records)
         self._tell(batch)
         self._take(partition, records, batch)
+        if partition.topic == REGISTRY:
+            for told in list(self.on_registry):
+                told()
         self.folded.advance({partition: records[-1].position.offset + 1})
 
     def _tell(self, batch: EntityBatch) -> None:

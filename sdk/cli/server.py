@@ -71,6 +71,33 @@ def settings_with_file(given: Mapping[str, Any], known: Mapping[str, type], envi
     type=click.IntRange(1),
     help="Heartbeats a run may miss before it is marked failed.  [default: 3]",
 )
+@click.option(
+    "--endpoint-workers-max",
+    type=click.IntRange(0),
+    help="Model workers of all endpoints together; 0 runs none here.  [default: 16]",
+)
+@click.option("--endpoint-cache", help="The folder of served models and environments.  [default: in --data-dir]")
+@click.option(
+    "--endpoint-cache-bytes-max", type=click.IntRange(0), help="What models may take there.  [default: 21474836480]"
+)
+@click.option(
+    "--endpoint-uv",
+    type=click.IntRange(0, 1),
+    help="1: models may get environments of their own, made with uv; 0: they may not.  [default: 1]",
+)
+@click.option(
+    "--endpoint-models",
+    type=click.Choice(["registered", "any"]),
+    help="Which models endpoints load: registered ones whose digest is known, or any.  [default: registered]",
+)
+@click.option(
+    "--endpoint-load-s", type=click.FloatRange(0, min_open=True), help="How long a model may load.  [default: 300]"
+)
+@click.option(
+    "--endpoint-previous-s",
+    type=click.FloatRange(0),
+    help="How long the version before stays loaded, seconds.  [default: 300]",
+)
 def server(**given: Any) -> None:
     """Run the server: log, processors, views, API and page in one process, until Ctrl-C or SIGTERM.
 
