@@ -11,18 +11,15 @@ import weakref
 from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.sdk import files, fluent
 from headrace.sdk.autolog import imports, patching
+from headrace.sdk.autolog.keras_fit import NAME, TensorflowOptions
 from headrace.sdk.autolog.patching import Call, guard
 from headrace.sdk.autolog.session import current, hidden, hide, session
 from headrace.sdk.autolog.trained import log_trained_folder
 
-if TYPE_CHECKING:
-    from headrace.sdk.autolog.tensorflow import TensorflowOptions
-
-NAME = "tensorflow"
 ESTIMATORS = "tensorflow_estimator.python.estimator.estimator"
 WRITERS = (
     ("tensorflow.python.summary.writer.event_file_writer", "EventFileWriter"),

@@ -19,6 +19,7 @@ class Options:
     """What every integration takes, named as in MLflow.
 
     exclusive: nothing is logged to runs the program started itself. extra_tags: of the runs that autolog starts.
+    save_options: of the flavor, when the model is saved.
     """
 
     log_models: bool = True
@@ -29,9 +30,10 @@ class Options:
     silent: bool = False
     registered_model_name: str | None = None
     extra_tags: Mapping[str, Any] | None = None
+    save_options: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Session:
     """A training that is being logged. created: whether its run is autolog's own."""
 

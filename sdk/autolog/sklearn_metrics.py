@@ -173,6 +173,7 @@ def _variable(value: Any) -> str | None:
         given += told.locals[told.varargs] if told.varargs else ()
         given += told.locals[told.keywords].values() if told.keywords else ()
         if not any(one is value for one in given):
-            return next((name for name, one in frame.f_locals.items() if one is value), None)
+            held = [*frame.f_locals.items(), *frame.f_globals.items()]
+            return next((name for name, one in held if one is value), None)
         frame = frame.f_back
     return None

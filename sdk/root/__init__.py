@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.sdk import data
 from headrace.sdk.compare import compare, correlations
@@ -66,6 +66,9 @@ from headrace.sdk.sql import sql
 from headrace.sdk.sync import SyncReport, sync
 from headrace.sdk.version import VERSION as __version__
 
+if TYPE_CHECKING:
+    from headrace.sdk.autolog.everything import autolog
+
 __all__ = [
     "ActiveRun",
     "BadSetting",
@@ -80,6 +83,7 @@ __all__ = [
     "SyncReport",
     "__version__",
     "active_run",
+    "autolog",
     "compare",
     "correlations",
     "create_experiment",
@@ -146,8 +150,13 @@ _MODULES = (
 )
 """Modules of this package that are imported at their first use: `import headrace` stays light."""
 
+_FUNCTIONS = {"autolog": "headrace.sdk.autolog.everything"}
+"""Functions that come with modules of their own, imported at their first use too."""
+
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"headrace.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'headrace' has no attribute {name!r}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from headrace.sdk.autolog.sklearn import autolog
 from headrace.sdk.models import places
 from headrace.sdk.models.mlmodel import Metadata
 from headrace.sdk.models.saving import save_model as _save
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["autolog", "load_model", "save_model"]
 
 
 def save_model(sk_model: Any, path: str | os.PathLike[str], **options: Any) -> Metadata:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from headrace.sdk.autolog.tensorflow import autolog
 from headrace.sdk.flavors.saved_model import SavedModel
 from headrace.sdk.models import places
 from headrace.sdk.models.mlmodel import Metadata
 from headrace.sdk.models.saving import save_model as _save
 
-__all__ = ["SavedModel", "load_model", "save_model"]
+__all__ = ["SavedModel", "autolog", "load_model", "save_model"]
 
 
 def save_model(model: Any, path: str | os.PathLike[str], **options: Any) -> Metadata:
