@@ -22,7 +22,7 @@ from headrace.processors.outcome import APPLIED
 from headrace.processors.registry import Registry
 
 HERE = Path(__file__).parent
-FILES = sorted(HERE.glob("*.json"))
+FILES = sorted(HERE.glob("headrace.*.json"))
 _BEFORE = {
     "headrace.run.erasing": ["headrace.run.deleted"],
     "headrace.run.erased": ["headrace.run.deleted", "headrace.run.erasing"],

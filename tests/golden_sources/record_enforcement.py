@@ -1,4 +1,4 @@
-"""Asks stock MLflow 3.17.2 what it makes of every case, and writes `tests/golden/enforcement.json`.
+"""Asks stock MLflow 3.17.2 what it makes of every case, and writes `tests/golden_sources/enforcement.json`.
 
 Run with the interpreter of an environment that has mlflow==3.17.2 (tests/.envs/mlflow-3.17.2 is one):
 
@@ -47,4 +47,4 @@ lines = [
     for part in ("data", "params")
 ]
 text = f'{{\n  "mlflow": {json.dumps(recorded["mlflow"])},\n' + ",\n".join(lines) + "\n}\n"
-(Path(__file__).parents[1] / "golden" / "enforcement.json").write_text(text)
+(Path(__file__).parent / "enforcement.json").write_text(text)

@@ -27,7 +27,7 @@ def load_cases() -> Any:
 
 
 cases = load_cases()
-RECORDED = json.loads((TESTS / "golden" / "enforcement.json").read_text(encoding="utf-8"))
+RECORDED = json.loads((TESTS / "golden_sources" / "enforcement.json").read_text(encoding="utf-8"))
 
 WE_TAKE = {
     "boolean column: boolean with NA": "stays nullable",
