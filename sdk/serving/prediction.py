@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,14 @@ _JSON = (faults.JSON_TYPE,)
 _ARROW = ((b"content-type", content.ARROW.encode()),)
 
 
+class Bound(NamedTuple):
+    """Data as the model takes them. params: as they were sent. encode: writes the answer."""
+
+    data: Any
+    params: dict[str, Any] | None
+    encode: Callable[[Any], Answer]
+
+
 class Prediction:
     """A model and what is known of its input. Its calls may come from any thread, one at a time."""
 
@@ -32,7 +40,7 @@ class Prediction:
         loader = model.loader_module if "python_function" in model.metadata.flavors else ""
         flavor = known.of_loader(loader)
         self.of_a_framework = flavor is not None and flavor.NAME != "python_function"
-        self._read = reader(self.schema)
+        self._read = reader(self.schema, _answer)
         self._array = model.predictor.predict_array
         self._is_tensor = self.schema is not None and self.schema.is_tensor_spec()
         self._names = [] if self.schema is None else self.schema.input_names()
@@ -56,8 +64,9 @@ class Prediction:
         except Exception as error:
             raise _of_model(error) from error
         if len(items) == 1:
-            return [_answer(prediction)]
-        return [_answer(part) for part in answers.split(prediction, [len(item.array) for item in items])]
+            return [first.encode(prediction)]
+        parts = answers.split(prediction, [len(item.array) for item in items])
+        return [item.encode(part) for item, part in zip(items, parts, strict=True)]
 
     def of_body(self, media_type: str, arrow: bool, body: bytes) -> Answer:
         """The answer to one request, from its bytes. Raises Refused."""

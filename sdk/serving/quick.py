@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from headrace.sdk.models.schema import DataType, Schema, TensorSpec, Type
 from headrace.sdk.serving import casting, faults
+from headrace.sdk.serving.faults import Answer
 
 BYTES_MAX = 256 * 1024
 """Longer bodies are read on the prediction's thread, not in the event loop."""
@@ -49,31 +50,36 @@ class _Tensor(msgspec.Struct):
 
 
 class Rows(NamedTuple):
-    """array: rows by columns of the schema, or the tensor. params: as they were sent."""
+    """array: rows by columns of the schema, or the tensor. params: as they were sent. encode: writes the answer."""
 
     array: np.ndarray[Any, Any]
     params: dict[str, Any] | None
+    encode: Callable[[Any], Answer]
 
 
 Reader = Callable[[bytes], Rows | None]
 """The rows of a body, or None when it is not for the quick way. Raises Refused for a tensor of the wrong shape."""
 
 
-def reader(schema: Schema | None) -> Reader | None:
-    """The quick way for bodies of this schema, or None."""
+def reader(schema: Schema | None, encode: Callable[[Any], Answer]) -> Reader | None:
+    """The quick way for bodies of this schema, or None. encode: writes their answers."""
     if schema is None:
         return None
     if schema.is_tensor_spec():
-        return None if schema.has_input_names() else _tensor_reader(cast(TensorSpec, schema.inputs[0]))
+        return None if schema.has_input_names() else _tensor_reader(cast(TensorSpec, schema.inputs[0]), encode)
+    dtype = dtype_of(schema)
+    return None if dtype is None else _column_reader([str(name) for name in schema.input_names()], dtype, encode)
+
+
+def dtype_of(schema: Schema) -> np.dtype[Any] | None:
+    """float64 or float32 where all columns are double or float, named and required; None for other schemas."""
     kinds = set(schema.input_types())
-    if len(kinds) != 1 or not kinds <= _DTYPES.keys() or not schema.has_input_names():
+    if len(kinds) != 1 or not schema.has_input_names() or not all(spec.required for spec in schema.inputs):
         return None
-    if not all(spec.required for spec in schema.inputs):
-        return None
-    return _column_reader([str(name) for name in schema.input_names()], _DTYPES[kinds.pop()])
+    return _DTYPES.get(kinds.pop())
 
 
-def _column_reader(names: list[str], dtype: np.dtype[Any]) -> Reader:
+def _column_reader(names: list[str], dtype: np.dtype[Any], encode: Callable[[Any], Answer]) -> Reader:
     decode = msgspec.json.Decoder(_Columns).decode
     width = len(names)
 
@@ -86,7 +92,7 @@ def _column_reader(names: list[str], dtype: np.dtype[Any]) -> Reader:
             return None
         if array is None or array.ndim != 2 or array.shape[1] != width:
             return None
-        return Rows(array, found.params)
+        return Rows(array, found.params, encode)
 
     return read
 
@@ -117,7 +123,7 @@ def _reordered(split: _Split, names: list[str]) -> Sequence[Sequence[float]] | N
     return [[row[index] for index in order] for row in split.data]
 
 
-def _tensor_reader(spec: TensorSpec) -> Reader | None:
+def _tensor_reader(spec: TensorSpec, encode: Callable[[Any], Answer]) -> Reader | None:
     if spec.type.kind not in "fiub" or not spec.shape:
         return None
     decode = msgspec.json.Decoder(_Tensor).decode
@@ -131,7 +137,7 @@ def _tensor_reader(spec: TensorSpec) -> Reader | None:
             return None
         array = casting.tensor(found.inputs if found.inputs is not None else found.instances, spec)
         check_shape(array, spec)
-        return Rows(array, found.params)
+        return Rows(array, found.params, encode)
 
     return read
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from headrace.sdk.models.pyfunc import PyFuncModel
-from headrace.sdk.serving import content, faults, quick
+from headrace.sdk.serving import content, faults, inference, quick
 from headrace.sdk.serving.batching import Batcher, Limits
 from headrace.sdk.serving.faults import Answer, Refused
 from headrace.sdk.serving.metrics import CONTENT_TYPE, Metrics
@@ -56,6 +56,7 @@ class Scorer:
         self.limits = limits or Limits()
         self.metrics = Metrics()
         self._prediction = Prediction(model)
+        self._inference = inference.Inference(self._prediction, name, version)
         known = self._prediction.of_a_framework
         self._row_wise = known if row_wise is None else row_wise
         self._batcher = Batcher(self._work, self.limits, inline=known)
@@ -86,6 +87,8 @@ class Scorer:
                     answer = _not_allowed("POST")
                 else:
                     answer = await self._invocation(headers.get("content-type"), headers.get("accept"), body)
+            elif path == "/v2" or path.startswith("/v2/"):
+                route, answer = await self._second(method, path, headers, body)
             else:
                 answer = self._small(method, path)
         except Refused as error:
@@ -129,8 +132,52 @@ class Scorer:
         if media_type == content.JSON and not arrow and len(body) <= quick.BYTES_MAX:
             rows = self._prediction.quick(body)
         if rows is None:
-            size = max(1, int(len(body) * _ROWS_PER_BYTE))
-            return await self._outcome((media_type, arrow, body), size, None)
+            return await self._alone(lambda: self._prediction.of_body(media_type, arrow, body), body)
+        return await self._stacked(rows)
+
+    async def _second(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, Answer]:
+        """The Open Inference Protocol: the route as the metrics call it, and the answer."""
+        place = self._inference.place(path)
+        route = "infer" if place is not None and place.what == "infer" else "other"
+        try:
+            if place is None:
+                raise Refused(404, "", "There is no such route in the Open Inference Protocol.")
+            if route == "other":
+                if method not in _READ_METHODS:
+                    return route, inference.refused(Refused(405, "", "This route takes GET."))
+                return route, self._inference.told(place)
+            if method != "POST":
+                raise Refused(405, "", "This route takes POST.")
+            if not place.known:
+                raise self._inference.unknown()
+            if len(body) > self.limits.body_bytes_max:
+                raise faults.too_large(self.limits.body_bytes_max)
+            return route, await self._infer(body, headers.get("inference-header-content-length"))
+        except Refused as error:
+            return route, inference.refused(error)
+        except Exception as error:
+            logger.exception("a request failed")
+            return route, inference.refused(faults.failed(error))
+
+    async def _infer(self, body: bytes, header_length: str | None) -> Answer:
+        def whole() -> Answer:
+            read = self._inference.read(body, header_length)
+            if isinstance(read, quick.Rows):
+                return self._prediction.of_rows([read])[0]
+            return read.encode(self._prediction.predict(read.data, read.params))
+
+        if len(body) > quick.BYTES_MAX:
+            return await self._alone(whole, body)
+        read = self._inference.read(body, header_length)
+        if isinstance(read, quick.Rows):
+            return await self._stacked(read)
+        bound = read
+        return await self._alone(lambda: bound.encode(self._prediction.predict(bound.data, bound.params)), body)
+
+    async def _alone(self, work: Callable[[], Answer], body: bytes) -> Answer:
+        return await self._outcome(work, max(1, int(len(body) * _ROWS_PER_BYTE)), None)
+
+    async def _stacked(self, rows: quick.Rows) -> Answer:
         group = None
         if self._row_wise:
             params = rows.params and msgspec.json.encode(rows.params, order="sorted")
@@ -147,7 +194,7 @@ class Scorer:
     def _work(self, group: Hashable, items: Sequence[Any]) -> Sequence[Answer]:
         if isinstance(items[0], quick.Rows):
             return self._prediction.of_rows(items)
-        return [self._prediction.of_body(*item) for item in items]
+        return [item() for item in items]
 
     def _gauges(self) -> dict[str, tuple[str, str, float]]:
         tally = self._batcher.tally
