@@ -71,6 +71,51 @@ async def get_run_artifact(request: Request, run_id: str, path: str) -> Response
     return await s.artifacts.response(store_path(run.artifact_uri, path), request.headers)
 
 
+@router.put("/api/headrace/v1/logged-models/{model_id}/artifacts/{path:path}", summary="Store a logged model's file")
+async def put_model_artifact(request: Request, model_id: str, path: str) -> Response:
+    """Store the body as the model's file `path`. Header `X-Headrace-Sha256`: as for a run's.
+
+    Header `X-Headrace-Model-Files`: this is the last of so many files; the model is ready, or, with fewer, has failed.
+    """
+    s = services(request)
+    model = await s.tracking.logged_model(model_id)
+    fault = artifact_path_fault(path)
+    if fault is not None:
+        raise invalid(f"Invalid path: {path!r}: {fault}")
+    files = request.headers.get("x-headrace-model-files", "0")
+    if not re.fullmatch("[0-9]{1,9}", files):
+        raise invalid(f"X-Headrace-Model-Files is a number of files, not {files!r}")
+    root = store_path(model.artifact_uri)
+    sha256 = request.headers.get("x-headrace-sha256", "")
+    stored = await s.artifacts.write(f"{root}/{path}", request.stream(), sha256, content_length(request))
+    if int(files) and model.status == "LOGGED_MODEL_PENDING":
+        complete = await run_in_threadpool(_holds, s, root, int(files))
+        status = "LOGGED_MODEL_READY" if complete else "LOGGED_MODEL_UPLOAD_FAILED"
+        await s.tracking.change_logged_model(model_id, events.LoggedModelFinalized(status))
+    return Response(msgspec.json.encode({"size": stored.size, "sha256": stored.sha256}), media_type="application/json")
+
+
+@router.get("/api/headrace/v1/logged-models/{model_id}/artifacts/{path:path}", summary="Download its file", **FILE)
+async def get_model_artifact(request: Request, model_id: str, path: str) -> Response:
+    """The file, streamed; ranges are answered."""
+    s = services(request)
+    model = await s.tracking.logged_model(model_id)
+    return await s.artifacts.response(store_path(model.artifact_uri, path), request.headers)
+
+
+def _holds(s: Services, root: str, files: int) -> bool:
+    """Whether a folder of the store has so many files in it and below it; no more of it than that is looked at."""
+    folders = [root]
+    while folders and files > 0:
+        folder = folders.pop()
+        for entry in s.artifacts.list(folder):
+            if entry.size is None:
+                folders.append(f"{folder}/{entry.path}")
+            else:
+                files -= 1
+    return files <= 0
+
+
 @router.get("/get-artifact", summary="Download an artifact, by MLflow's old address", **FILE)
 @router.get("/ajax-api/2.0/mlflow/get-artifact", include_in_schema=False)
 async def get_artifact(request: Request, path: str = "", run_uuid: str = "", run_id: str = "") -> Response:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 router = APIRouter(tags=["ingest"])
 FRAMES = "application/vnd.headrace.frames"
-_CREATED = codec.type_of(events.RunCreated)
+_CREATED = (codec.type_of(events.RunCreated), codec.type_of(events.LoggedModelCreated))
 _OF_GC = (codec.type_of(events.RunErasing), codec.type_of(events.RunErased))
 
 
@@ -50,7 +50,7 @@ async def append(request: Request) -> Response:
             elif fault is None:
                 assert isinstance(item, Envelope)
                 accepted += 1
-                batch.append(_placed(s, item) if item.type == _CREATED else item)
+                batch.append(_placed(s, item) if item.type in _CREATED else item)
             else:
                 rejected.append({"index": index, "reason": fault})
                 batch.append(_dead_letter(s, fault, item))
@@ -77,7 +77,7 @@ def _fault(envelope: Envelope) -> str | None:
 
 
 def _placed(s: Services, envelope: Envelope) -> Envelope:
-    """A run's creation, in the experiment that has the name the trainer used.
+    """The creation of a run or logged model, in the experiment that has the name the trainer used.
 
     The trainer computed the id from the name; after a rename another experiment may have that name.
     """
@@ -85,7 +85,7 @@ def _placed(s: Services, envelope: Envelope) -> Envelope:
         created = codec.decode_event(envelope)
     except (Malformed, codec.UnknownType):
         return envelope
-    assert isinstance(created, events.RunCreated)
+    assert isinstance(created, events.RunCreated | events.LoggedModelCreated)
     holder = s.engine.registry.by_name.get(created.experiment_name)
     if holder is None:
         return envelope

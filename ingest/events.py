@@ -268,6 +268,7 @@ class LoggedModelCreated(Event, frozen=True):
 
     source_run_id: the run that made it, or empty. status: one of LOGGED_MODEL_STATUSES.
     artifact_root: where the experiment keeps artifacts; the model's lie in `models/<id>/artifacts` below it.
+    experiment_name: the name the trainer used, kept for its history.
     """
 
     experiment_id: str
@@ -278,6 +279,7 @@ class LoggedModelCreated(Event, frozen=True):
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     artifact_root: str = ""
+    experiment_name: str = ""
 
 
 class LoggedModelFinalized(Event, frozen=True):

@@ -53,6 +53,13 @@ class Stage:
             raise
         return Artifact(number, run_id, experiment_id, path, target.name, len(data))
 
+    def take(self, source: Path, experiment_id: str, path: str, model_id: str, files: int = 0) -> Artifact:
+        """Move a file of a logged model here; it lies on the same disk. files: as in Artifact. Raises OSError."""
+        number, target = self._next()
+        os.replace(source, target)
+        size = target.stat().st_size
+        return Artifact(number, "", experiment_id, path, target.name, size, model_id=model_id, files=files)
+
     def record(self, artifact: Artifact) -> None:
         """Note a staged file with the events it must follow; from now on it survives a crash. Raises OSError."""
         with open(self.directory / "artifacts.jsonl", "ab") as file:
@@ -178,8 +185,8 @@ class ArtifactShipper:
         with self._changed:
             waiting = list(self._waiting)
             self._waiting.clear()
-            self._waiting.extend(one for one in waiting if one.run_id != artifact.run_id)
-            self._waiting.extend(one for one in waiting if one.run_id == artifact.run_id)
+            self._waiting.extend(one for one in waiting if one.owner != artifact.owner)
+            self._waiting.extend(one for one in waiting if one.owner == artifact.owner)
 
     def _ready(self) -> bool:
         if not self._waiting:

@@ -306,6 +306,16 @@ def experiment_of(run_id: str) -> str:
     return _experiment_of.get(run_id, "")
 
 
+def experiment_name_of(experiment_id: str) -> str:
+    """The name this process knows an experiment by, or empty."""
+    return _experiments.get(experiment_id, "")
+
+
+def params_of(run_id: str) -> dict[str, str]:
+    """The params this process logged to a run of its own that has not ended."""
+    return dict(_params.get(run_id, {}))
+
+
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from headrace.ingest import events
 from headrace.ingest.clock import Clock, SystemClock
 from headrace.sdk.artifacts import ArtifactShipper, Stage
@@ -295,9 +296,7 @@ class Pipeline:
     def _handle(self, mark: Entry, end: SpoolPosition) -> None:
         kind, what = mark[2], mark[4]
         if kind == ARTIFACT:
-            artifact = what.__class__(
-                what.number, what.run_id, what.experiment_id, what.path, what.file, what.size, end.segment, end.offset
-            )
+            artifact = msgspec.structs.replace(what, segment=end.segment, offset=end.offset)
             try:
                 self.stage.record(artifact)
             except OSError as error:

@@ -187,8 +187,15 @@ class Reader:
         return files
 
     def download(self, run_id: str, path: str, target: Path) -> None:
-        """One file, streamed to a local path. A broken download leaves nothing behind."""
-        url = f"{self._url}/api/headrace/v1/runs/{quote(run_id)}/artifacts/{quote(path)}"
+        """One file of a run, as `download_from`."""
+        self.download_from(f"/api/headrace/v1/runs/{quote(run_id)}/artifacts/{quote(path)}", target)
+
+    def download_from(self, address: str, target: Path) -> None:
+        """What an address of the server answers with, streamed to a local path. A broken download leaves nothing.
+
+        Raises ReadFailed.
+        """
+        url = self._url + address
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name[:200]}.{os.getpid()}.part")
         try:

@@ -44,6 +44,8 @@ class Settings:
     record_environment: record git commit, installed packages and machine with each run.
     system_metrics, system_metrics_interval_s: sample CPU, memory, disk, network and GPU, and how often.
     capture_console: keep what the process prints with the run.
+    model_cache_dir, model_cache_bytes_max: where downloaded models are kept, and how much of the disk they may take.
+    allow_pickle: load models whose files are pickles, which may run any code.
     experiment_name, experiment_id: the experiment runs go to when the program names none.
     """
 
@@ -67,6 +69,9 @@ class Settings:
     system_metrics: bool = False
     system_metrics_interval_s: float = 10.0
     capture_console: bool = False
+    model_cache_dir: str = ""
+    model_cache_bytes_max: int = 10 * 1024**3
+    allow_pickle: bool = True
     experiment_name: str | None = None
     experiment_id: str | None = None
 
@@ -87,6 +92,11 @@ def config_path(environ: Mapping[str, str] = os.environ) -> Path:
 def default_spool_dir(environ: Mapping[str, str] = os.environ) -> str:
     """`headrace/spool` below $XDG_STATE_HOME or ~/.local/state."""
     return str(Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "headrace" / "spool")
+
+
+def default_model_cache_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """`headrace/models` below $XDG_CACHE_HOME or ~/.cache."""
+    return str(Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace" / "models")
 
 
 def resolve(arguments: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -119,6 +129,9 @@ def resolve(arguments: Mapping[str, Any] | None = None, environ: Mapping[str, st
     values["artifacts_uri"] = artifacts_uri
     values.setdefault("spool_dir", default_spool_dir(environ))
     values["spool_dir"] = os.path.abspath(os.path.expanduser(values["spool_dir"]))
+    values["model_cache_dir"] = os.path.abspath(
+        os.path.expanduser(values.get("model_cache_dir") or default_model_cache_dir(environ))
+    )
     return Settings(**values)
 
 

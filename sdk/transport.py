@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 from headrace.ingest import events
-from headrace.ingest.codec import Malformed, UnknownType, decode_event, encode_event
+from headrace.ingest.codec import Malformed, UnknownType, decode_event, encode_event, type_of
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.kafka_settings import is_kafka, parse
 from headrace.ingest.limits import DEFAULT_EXPERIMENT_ID
@@ -54,7 +54,8 @@ class Receipt(NamedTuple):
 
 class Artifact(msgspec.Struct, frozen=True):
     """A file that waits in the spool. number counts from 1; file is its name there; segment and offset say which events
-    must be acknowledged before it is stored."""
+    must be acknowledged before it is stored. model_id: of the logged model it belongs to, empty for a run's. files: for
+    the last of a model's files, how many they are: with it the model is complete."""
 
     number: int
     run_id: str
@@ -64,6 +65,13 @@ class Artifact(msgspec.Struct, frozen=True):
     size: int
     segment: int = 1
     offset: int = 0
+    model_id: str = ""
+    files: int = 0
+
+    @property
+    def owner(self) -> str:
+        """The run or logged model whose files are stored in their order."""
+        return self.model_id or self.run_id
 
 
 class Transport(Protocol):
@@ -167,12 +175,15 @@ class HttpTransport:
 
     def put_artifact(self, artifact: Artifact, file: Path) -> None:
         digest = sha256_of(file)
-        url = f"{self._uri}/api/headrace/v1/runs/{quote(artifact.run_id)}/artifacts/{quote(artifact.path)}"
+        below = f"logged-models/{quote(artifact.model_id)}" if artifact.model_id else f"runs/{quote(artifact.run_id)}"
+        url = f"{self._uri}/api/headrace/v1/{below}/artifacts/{quote(artifact.path)}"
         headers = {
             "x-headrace-sha256": digest,
             "content-length": str(file.stat().st_size),
             "content-type": mimetypes.guess_type(artifact.path)[0] or "application/octet-stream",
         }
+        if artifact.files:
+            headers["x-headrace-model-files"] = str(artifact.files)
         self._request("PUT", url, content=_blocks(file), headers=headers)
 
     def close(self) -> None:
@@ -221,7 +232,9 @@ class FolderTransport:
 
     def put_artifact(self, artifact: Artifact, file: Path) -> None:
         experiment_id = artifact.experiment_id or self._find_experiment(artifact.run_id)
-        target = self._folder / "artifacts" / experiment_id / artifact.run_id / "artifacts" / artifact.path
+        owner = f"models/{artifact.model_id}" if artifact.model_id else artifact.run_id
+        root = self._folder / "artifacts" / experiment_id / owner / "artifacts"
+        target = root / artifact.path
         digest = hashlib.sha256()
         temporary = target.with_name(f".{artifact.file}.part")
         try:
@@ -238,12 +251,18 @@ class FolderTransport:
             raise Refused(f"{artifact.path} clashes with another artifact: {error}") from error
         except OSError as error:
             raise Unavailable(f"cannot write {target}: {error}") from error
-        media_type = mimetypes.guess_type(artifact.path)[0] or ""
-        event = events.ArtifactLogged(artifact.path, artifact.size, digest.hexdigest(), media_type)
+        event: events.Event
+        if not artifact.model_id:
+            media_type = mimetypes.guess_type(artifact.path)[0] or ""
+            event = events.ArtifactLogged(artifact.path, artifact.size, digest.hexdigest(), media_type)
+        elif artifact.files:
+            event = events.LoggedModelFinalized(finalized(sum(1 for one in root.rglob("*") if one.is_file()), artifact))
+        else:
+            return
         # Not of the writer's sequence: it is made here. Saying it twice changes nothing.
         envelope = Envelope(
-            f"artifact:{artifact.file}", "headrace.run.artifact-logged", "sdk/folder",
-            artifact.run_id, int(target.stat().st_mtime_ns // 1_000_000), encode_event(event),
+            f"artifact:{artifact.file}", type_of(event), "sdk/folder",
+            artifact.owner, int(target.stat().st_mtime_ns // 1_000_000), encode_event(event),
         )  # fmt: skip
         with self._opened() as log:
             log.append([envelope])
@@ -310,6 +329,11 @@ def after_fork() -> None:
     """Go on, in the parent and in the child."""
     for folder in list(_folders):
         folder.after_fork()
+
+
+def finalized(stored: int, last: Artifact) -> str:
+    """The status of a logged model whose last file is stored, among so many: one that lacks some has failed."""
+    return "LOGGED_MODEL_READY" if stored >= last.files else "LOGGED_MODEL_UPLOAD_FAILED"
 
 
 def sha256_of(file: Path) -> str:

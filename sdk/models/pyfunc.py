@@ -21,12 +21,12 @@ class PyFuncModel:
     predictor: the model itself (see `sdk/flavors/flavor.py`). folder: where its files are.
     """
 
-    def __init__(self, metadata: Metadata, predictor: Predictor, folder: Path) -> None:
+    def __init__(self, metadata: Metadata, predictor: Predictor, folder: Path, *, strict: bool = False) -> None:
         self.metadata = metadata
         self.predictor = predictor
         self.folder = folder
         inputs = None if metadata.is_signature_from_type_hint else metadata.get_input_schema()
-        self.plan = Plan(inputs, metadata.get_params_schema())
+        self.plan = Plan(inputs, metadata.get_params_schema(), strict=strict)
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Predictions for data: a DataFrame, Series, array, dict, list, sparse matrix or scalar, as the model takes it.
@@ -74,8 +74,10 @@ class PyFuncModel:
         return f"<PyFuncModel {self.model_id or self.folder} loaded by {self.loader_module}>"
 
 
-def load_folder(folder: str | os.PathLike[str], model_config: Mapping[str, Any] | None = None) -> PyFuncModel:
-    """Load the model of a folder on this machine. Raises NoModel, MissingPackage."""
+def load_folder(
+    folder: str | os.PathLike[str], model_config: Mapping[str, Any] | None = None, *, strict: bool = False
+) -> PyFuncModel:
+    """Load the model of a folder on this machine. strict: see `Plan`. Raises NoModel, MissingPackage."""
     place = Path(folder)
     described = Metadata.read(place)
-    return PyFuncModel(described, loading.load_predictor(place, described, model_config), place)
+    return PyFuncModel(described, loading.load_predictor(place, described, model_config), place, strict=strict)

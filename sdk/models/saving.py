@@ -31,6 +31,7 @@ def save_model(
     extra_pip_requirements: Sequence[str] | str | None = None,
     conda_env: Mapping[str, Any] | str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    described: Metadata | None = None,
     **options: Any,
 ) -> Metadata:
     """Save a model into a folder that is not there yet, or is empty. Returns what MLmodel says.
@@ -38,7 +39,8 @@ def save_model(
     flavor: one of `sdk/flavors/known.NAMES`; told from the model when not given. signature: told from input_example
     when not given, and left out when False. input_example: data as predict takes them, or (data, params). code_paths:
     files and folders of the user's that the model's code imports. pip_requirements: instead of those we tell;
-    extra_pip_requirements: besides them. metadata: anything plain, kept in MLmodel. options: the flavor's own.
+    extra_pip_requirements: besides them. metadata: anything plain, kept in MLmodel. described: what MLmodel says of the
+    model already, to be completed. options: the flavor's own.
     Raises FileExistsError, UnknownFlavor, BadExample, TypeError for an unknown option, OSError.
     """
     folder = Path(path)
@@ -48,7 +50,9 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     example = None if input_example is None else examples.of(input_example)
     saved = chosen.save(model, folder, example=None if example is None else example.data, **options)
-    described = Metadata(flavors=saved.flavors)
+    if described is None:
+        described = Metadata(metadata={**(metadata or {}), memory.KEY: memory.of_process()})
+    described.flavors = saved.flavors
     code = _copy_code(code_paths, folder)
     for name, entry in saved.flavors.items():
         if code is not None or (name != PYFUNC and "code" in entry):
@@ -57,7 +61,6 @@ def save_model(
         example.write(folder)
         described.saved_input_example_info = example.info
     described.signature = _signature(signature, example, chosen, model, saved, folder)
-    described.metadata = {**(metadata or {}), memory.KEY: memory.of_process()}
     _write_requirements(folder, saved, pip_requirements, extra_pip_requirements, conda_env)
     described.model_size_bytes = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
     described.write(folder)

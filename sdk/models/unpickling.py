@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import operator
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from headrace.sdk.flavors.flavor import MissingPackage
 from headrace.sdk.models import python_model
 from headrace.sdk.models.mlmodel import NoModel
+from headrace.sdk.process import process
 
 STANDINS: dict[tuple[str, str], Any] = {
     ("mlflow.pyfunc", "PythonModel"): python_model.PythonModel,
@@ -71,7 +73,14 @@ def _import(name: str) -> Any:
 
 
 def load_pickle(file: Path) -> Any:
-    """What was pickled into a file. Raises MissingPackage for a module that is not here, NoModel for a broken file."""
+    """What was pickled into a file. Raises MissingPackage for a module that is not here, NoModel for a broken file,
+    or where the settings allow no pickle."""
+    said = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").strip().lower()
+    if not process.settings().allow_pickle or said in ("false", "0"):
+        raise NoModel(
+            f"{file} is a pickle, which may run any code, and the settings allow none (HEADRACE_ALLOW_PICKLE,"
+            " MLFLOW_ALLOW_PICKLE_DESERIALIZATION); save the model in another format, such as skops or as code"
+        )
     try:
         with open(file, "rb") as source:
             return Unpickler(source).load()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from headrace.sdk.models.cache import WrongDigest
 from headrace.sdk.models.enforcement import SchemaMismatch
+from headrace.sdk.models.logged import ModelInfo, log_model
 from headrace.sdk.models.mlmodel import Metadata, NoModel
 from headrace.sdk.models.places import get_model_info, load_model
 from headrace.sdk.models.python_model import ModelConfig, set_model
@@ -32,6 +34,7 @@ __all__ = [
     "Map",
     "Metadata",
     "ModelConfig",
+    "ModelInfo",
     "ModelSignature",
     "NoModel",
     "Object",
@@ -41,9 +44,11 @@ __all__ = [
     "Schema",
     "SchemaMismatch",
     "TensorSpec",
+    "WrongDigest",
     "get_model_info",
     "infer_signature",
     "load_model",
+    "log_model",
     "save_model",
     "set_model",
 ]
