@@ -52,7 +52,7 @@ def save(
         "keras_version": keras.__version__,
         "save_exported_model": save_exported_model,
     }
-    return Saved({NAME: entry, "python_function": pyfunc_entry(LOADER_MODULE, data="data")}, tuple(modules))
+    return Saved({NAME: entry, "python_function": pyfunc_entry(LOADER_MODULE)}, tuple(modules))
 
 
 def load(folder: Path, entry: Mapping[str, Any], **options: Any) -> Any:

@@ -63,7 +63,7 @@ class SavedFunction:
         if lacking:
             raise ValueError(f"the input lacks {', '.join(lacking)}; the model takes {', '.join(self.inputs)}")
         given = self.function(**{name: self._tensor(name, values[name]) for name in self.inputs})
-        return {name: tensor.numpy() for name, tensor in given.items()}
+        return {name: given[name].numpy() for name in sorted(given)}  # TensorFlow has them in no order
 
     def of_arrays(self, data: Any) -> Any:
         """The same by place or by name, and the one output without its name, as a Keras model is asked."""
