@@ -7,10 +7,12 @@ from typing import Any
 
 from headrace.sdk.autolog.xgboost import autolog
 from headrace.sdk.models import places
+from headrace.sdk.models.logged import ModelInfo
+from headrace.sdk.models.logged import log_model as _log
 from headrace.sdk.models.mlmodel import Metadata
 from headrace.sdk.models.saving import save_model as _save
 
-__all__ = ["autolog", "load_model", "save_model"]
+__all__ = ["autolog", "load_model", "log_model", "save_model"]
 
 
 def save_model(xgb_model: Any, path: str | os.PathLike[str], **options: Any) -> Metadata:
@@ -19,6 +21,11 @@ def save_model(xgb_model: Any, path: str | os.PathLike[str], **options: Any) -> 
     options: as `headrace.models.save_model`, and model_format.
     """
     return _save(xgb_model, path, flavor="xgboost", **options)
+
+
+def log_model(xgb_model: Any, name: str | None = None, **options: Any) -> ModelInfo:
+    """Log a model without waiting. options: as `headrace.models.log_model`, and those of `save_model`."""
+    return _log(xgb_model, name, flavor="xgboost", **options)
 
 
 def load_model(model_uri: str | os.PathLike[str]) -> Any:
