@@ -14,6 +14,7 @@ logger = logging.getLogger("headrace.serving")
 Message = MutableMapping[str, Any]
 _READ = {
     b"content-type": "content-type",
+    b"content-encoding": "content-encoding",
     b"accept": "accept",
     b"inference-header-content-length": "inference-header-content-length",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from headrace.sdk.serving import faults
 
 JSON = "application/json"
@@ -40,3 +42,26 @@ def wants_arrow(accept: str | None) -> bool:
         return False
     named = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     return ARROW in named and (JSON not in named or named.index(ARROW) < named.index(JSON))
+
+
+def decompressed(body: bytes, encoding: str, bytes_max: int) -> bytes:
+    """A body of this Content-Encoding: gzip, deflate or identity.
+
+    Raises Refused: 415 for another, 400 for a body that is not of it, 413 when there are more than bytes_max in it.
+    """
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return body
+    if name not in ("gzip", "x-gzip", "deflate"):
+        raise faults.wrong_type("The Content-Encoding must be gzip, deflate or identity.")
+    # 32 more than the window: the header says whether it is gzip or zlib.
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        read = reader.decompress(body, bytes_max + 1)
+    except zlib.error:
+        raise faults.bad_request(f"The body is no {name}.") from None
+    if len(read) > bytes_max:
+        raise faults.too_large(bytes_max)
+    if not reader.eof:
+        raise faults.bad_request(f"The body is no whole {name}.")
+    return read

@@ -75,12 +75,15 @@ class Scorer:
         """The answer to one request.
 
         method: upper case. path: without the query, "/invocations" and so on. headers: lower-case names; Content-Type,
-        Accept and Inference-Header-Content-Length are read. Never raises but when it is cancelled: what is wrong with a
-        request is a 4xx, with MLflow's error keys below /invocations and `{"error": …}` below /v2.
+        Content-Encoding, Accept and Inference-Header-Content-Length are read. Never raises but when it is cancelled:
+        what is wrong with a request is a 4xx, with MLflow's error keys below /invocations and `{"error": …}` below /v2.
         """
         started_s = time.perf_counter()
         route = "other"
         try:
+            encoding = headers.get("content-encoding")
+            if encoding:
+                body = content.decompressed(body, encoding, self.limits.body_bytes_max)
             if path == "/invocations":
                 route = "invocations"
                 if method != "POST":
@@ -92,7 +95,7 @@ class Scorer:
             else:
                 answer = self._small(method, path)
         except Refused as error:
-            answer = error.answer()
+            answer = inference.refused(error) if path.startswith("/v2") else error.answer()
         except Exception as error:
             logger.exception("a request failed")
             answer = faults.failed(error).answer()

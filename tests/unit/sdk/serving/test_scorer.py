@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -184,3 +187,19 @@ def test_the_quick_way_and_the_whole_way_give_a_model_the_same() -> None:
     assert len(given) == len(bodies)
     for one in given:
         pd.testing.assert_frame_equal(one, frame)
+
+
+@pytest.mark.parametrize(("encoding", "packed"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_body_is_read_within_the_bound(encoding: str, packed: Callable[[bytes], bytes]) -> None:
+    headers = {"content-encoding": encoding}
+    body = packed(b'{"inputs": [1, 2]}')
+    assert ask("POST", "/invocations", same, content=body, headers=headers).json() == {"predictions": [1, 2]}
+    for wrong, limits, status in (
+        (packed(b"1" * 100_000), Limits(body_bytes_max=1_000), 413),
+        (body[:-5], Limits(), 400),
+        (b"no such thing", Limits(), 400),
+    ):
+        answer = ask("POST", "/invocations", same, limits=limits, content=wrong, headers=headers)
+        assert answer.status_code == status
+    other = {"content-encoding": "br"}
+    assert ask("POST", "/invocations", same, content=body, headers=other).status_code == 415
