@@ -83,3 +83,7 @@ def test_four_stock_clients_at_once_with_nested_runs_are_all_counted(
     listed = server.post("/api/2.0/mlflow/runs/search", {"experiment_ids": [experiment["experiment_id"]]})["runs"]
     assert {run["info"]["run_id"] for run in listed} == {run_id for runs in found for run_id in runs}
     assert {run["info"]["status"] for run in listed} == {"FINISHED"}
+
+
+def test_every_registry_call_of_the_stock_client(server: Server, mlflow_3: Path, tmp_path: Path) -> None:
+    assert json.loads(finished(session(mlflow_3, "registry_session.py", server, tmp_path / "registry")))["ok"]
