@@ -26,6 +26,8 @@ from headrace.processors.views import embedded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.property import registry_bodies
+
 ANSWER_S = 20.0
 EVERYTHING = os.environ.get("HEADRACE_TEST_LOAD") == "1"
 """Whether to try every value in every place, which takes minutes, rather than one in thirteen."""
@@ -123,6 +125,8 @@ def known(api: Api) -> dict[str, str]:
     model = api.post(f"{V2}/logged-models", {"name": "m"})["model"]["info"]["model_id"]
     upload = api.post("/api/2.0/mlflow-artifacts/mpu/create/some/folder", {"path": "f", "num_parts": 1})["upload_id"]
     assert api.call("PUT", f"/api/2.0/mlflow-artifacts/artifacts/0/{run_id}/artifacts/a.txt", b"a").status_code == 200
+    api.post(f"{V2}/registered-models/create", {"name": "registered"})
+    api.post(f"{V2}/model-versions/create", {"name": "registered", "source": "s3://bucket/model"})
     return {"run_id": run_id, "model_id": model, "upload_id": upload}
 
 
@@ -133,6 +137,7 @@ _PAIR = {"key": "k", "value": "v"}
 _DATASET = {"name": "d", "digest": "x", "source_type": "s", "source": "{}", "schema": "{}", "profile": "{}"}
 _MODEL_JSON = '{"artifact_path": "m", "flavors": {}, "utc_time_created": "now", "run_id": "r"}'
 BODIES: dict[str, Any] = {
+    **registry_bodies.BODIES,
     f"POST {V2}/experiments/create": {"name": "e", "artifact_location": "mlflow-artifacts:/9", "tags": [_PAIR]},
     f"POST {V2}/experiments/search": {
         "max_results": 3,
@@ -332,7 +337,8 @@ def some(examples: int) -> settings:
 
 def test_every_route_with_a_body_is_tried_here() -> None:
     routes = [r for r in served_routes() if not r.path.startswith("/ajax-api")]
-    served = {f"{m} {r.path}" for r in routes for m in r.methods or () if m in ("POST", "PATCH")}
+    every = {f"{m} {r.path}" for r in routes for m in r.methods or ()}
+    served = {one for one in every if one.split()[0] in ("POST", "PATCH") or one in BODIES}
     assert {one.replace(":path}", "}") for one in served} == {*BODIES, *_BINARY, *_WITHOUT}
 
 
@@ -431,6 +437,7 @@ def test_any_bytes_to_the_ingest_gateway_are_taken_or_refused_clearly(api: Api, 
 # --- queries and paths ------------------------------------------------------------------------------------------------
 
 QUERIES: dict[str, dict[str, str]] = {
+    **registry_bodies.QUERIES,
     f"{V2}/experiments/get": {"experiment_id": "0"},
     f"{V2}/experiments/get-by-name": {"experiment_name": "known"},
     f"{V2}/experiments/search": {"max_results": "2", "filter": "name = 'x'", "order_by": "name", "page_token": ""},

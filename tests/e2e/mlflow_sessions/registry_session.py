@@ -54,7 +54,10 @@ with mlflow.start_run() as run:
     mlflow.log_artifacts(str(folder), "model")
 run_id = run.info.run_id
 first = mlflow.register_model(f"runs:/{run_id}/model", "iris", tags={"n": "1"})
-assert (first.version, first.status, first.run_id, first.tags) in [(1, "READY", run_id, {"n": "1"}), ("1", "READY", run_id, {"n": "1"})]
+assert (first.version, first.status, first.run_id, first.tags) in [
+    (1, "READY", run_id, {"n": "1"}),
+    ("1", "READY", run_id, {"n": "1"}),
+]
 assert first.current_stage == "None"
 logged = mlflow.initialize_logged_model(name="lm", source_run_id=run_id)
 client.log_model_artifacts(logged.model_id, str(folder))
@@ -64,7 +67,9 @@ assert (int(second.version), second.status, second.source) == (2, "READY", f"mod
 assert second.run_id == run_id
 told = json.loads(client.get_logged_model(logged.model_id).tags["mlflow.modelVersions"])
 assert {(one["name"], int(one["version"])) for one in told} == {("iris", 2)}, told
-third = client.create_model_version("iris", "s3://bucket/elsewhere", tags={"n": "3"}, run_link="http://ci/1", description="d")
+third = client.create_model_version(
+    "iris", "s3://bucket/elsewhere", tags={"n": "3"}, run_link="http://ci/1", description="d"
+)
 assert (int(third.version), third.run_link, third.description, third.tags) == (3, "http://ci/1", "d", {"n": "3"})
 refused("RESOURCE_DOES_NOT_EXIST", client.create_model_version, "none", "s3://bucket/elsewhere")
 refused("INVALID_PARAMETER_VALUE", client.create_model_version, "iris", "file:///etc")
@@ -74,7 +79,9 @@ assert (got.source, got.creation_timestamp) == (first.source, first.creation_tim
 local = mlflow.artifacts.download_artifacts(client.get_model_version_download_uri("iris", "1"))
 assert (pathlib.Path(local) / "data" / "weights.bin").read_bytes() == b"\0" * 10_000
 local = mlflow.artifacts.download_artifacts("models:/iris/2")
-assert (pathlib.Path(local) / "MLmodel").read_text() == "flavors: {}\n" or "registered" in str(list(pathlib.Path(local).iterdir()))
+assert (pathlib.Path(local) / "MLmodel").read_text() == "flavors: {}\n" or "registered" in str(
+    list(pathlib.Path(local).iterdir())
+)
 refused("RESOURCE_DOES_NOT_EXIST", client.get_model_version, "iris", "9")
 refused("INVALID_PARAMETER_VALUE", client.get_model_version, "iris", "one")
 assert client.update_model_version("iris", "1", "the first").description == "the first"
@@ -90,7 +97,9 @@ assert client.transition_model_version_stage("iris", "1", "production").current_
 moved = client.transition_model_version_stage("iris", "2", "Production", archive_existing_versions=True)
 assert moved.current_stage == "Production"
 assert client.get_model_version("iris", "1").current_stage == "Archived"
-assert "Value must be one of" in refused("INVALID_PARAMETER_VALUE", client.transition_model_version_stage, "iris", "1", "Prod")
+assert "Value must be one of" in refused(
+    "INVALID_PARAMETER_VALUE", client.transition_model_version_stage, "iris", "1", "Prod"
+)
 assert numbers(client.get_latest_versions("iris", ["Production"])) == [("iris", 2)]
 assert sorted(numbers(client.get_latest_versions("iris"))) == [("iris", 1), ("iris", 2), ("iris", 3)]
 assert sorted(numbers(client.get_registered_model("iris").latest_versions)) == [("iris", 1), ("iris", 2), ("iris", 3)]
@@ -116,15 +125,24 @@ assert client.get_model_version_download_uri("iris-prod", "1") == client.get_mod
 # --- search
 client.create_registered_model("other", {"team": "plants"})
 assert [model.name for model in client.search_registered_models()] == ["iris", "iris-prod", "other"]
-assert [model.name for model in client.search_registered_models("name LIKE 'iris%'", order_by=["name DESC"])] == ["iris-prod", "iris"]
+assert [model.name for model in client.search_registered_models("name LIKE 'iris%'", order_by=["name DESC"])] == [
+    "iris-prod",
+    "iris",
+]
 assert [model.name for model in client.search_registered_models("tags.team = 'plants'")] == ["iris", "other"]
 assert [model.name for model in client.search_registered_models("name ILIKE 'IRIS'")] == ["iris"]
 page = client.search_registered_models(max_results=2)
 rest = client.search_registered_models(max_results=2, page_token=page.token)
 assert ([model.name for model in page], [model.name for model in rest]) == (["iris", "iris-prod"], ["other"])
 assert not rest.token
-assert numbers(client.search_model_versions("name = 'iris'", order_by=["version_number ASC"])) == [("iris", n) for n in (1, 2, 3)]
-assert sorted(numbers(client.search_model_versions(f"run_id = '{run_id}'"))) == [("iris", 1), ("iris", 2), ("iris-prod", 1)]
+assert numbers(client.search_model_versions("name = 'iris'", order_by=["version_number ASC"])) == [
+    ("iris", n) for n in (1, 2, 3)
+]
+assert sorted(numbers(client.search_model_versions(f"run_id = '{run_id}'"))) == [
+    ("iris", 1),
+    ("iris", 2),
+    ("iris-prod", 1),
+]
 assert numbers(client.search_model_versions("source_path = 's3://bucket/elsewhere'")) == [("iris", 3)]
 assert numbers(client.search_model_versions("version_number = 3")) == [("iris", 3)]
 assert numbers(client.search_model_versions("tags.n = '1'")) == [("iris", 1)]
