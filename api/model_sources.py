@@ -6,7 +6,6 @@ folder, must lie in what that run or logged model owns: otherwise whoever may re
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -22,8 +21,9 @@ from headrace.processors.runs import RunState
 
 SOURCE_CHARS_MAX = 2_000
 PROMPT_SOURCES = ("dummy-source", "prompt-template")
+HOSTS = ("ftp", "sftp", "hdfs", "viewfs", "http", "https", "r2", "b2", "abfss")
+"""Schemes of URIs that name a host, which who loads the model would connect to: refused, as MLflow's server does."""
 _ROUTE = ("api", "2.0", "mlflow-artifacts", "artifacts")
-_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _CODE = ("mlflow.source.", "mlflow.project.", "mlflow.gitRepoURL")
 
 
@@ -59,6 +59,11 @@ async def checked(s: Services, uri: str, run_id: str | None, model_id: str | Non
         return await _of_models(s, uri, parts, run_id, model_id)
     if scheme == "runs":
         return await _of_run(s, uri, parts, run_id or "", model_id)
+    if scheme in HOSTS and not _is_our_route(scheme, parts):
+        raise invalid(
+            f"'source' cannot use the '{scheme}' scheme: it addresses a host other than this server's artifact storage,"
+            " to which whatever loads the model would connect. Log the model to this server, or to s3://, gs://, wasbs://"
+        )
     local = scheme in ("", "file")
     if local or scheme == "mlflow-artifacts" or _is_our_route(scheme, parts):
         root = await _root(s, uri, run_id or "", model_id or "")
@@ -101,7 +106,7 @@ async def _of_models(
     registry = await s.past.registry("")
     if len(parts) == 1 and "@" not in parts[0]:
         named = parts[0]
-        if model_id and named != model_id:
+        if not named.startswith("m-") or (model_id and named != model_id):
             raise _outside(uri, "model_id")
         model = registry.logged_models.get(named)
         if model is None:
@@ -144,7 +149,10 @@ async def _of_run(s: Services, uri: str, parts: tuple[str, ...], run_id: str, mo
         raise _outside(uri, "model_id" if model_id else "run_id")
     run = await _run(s, parts[0])
     if run is None:
-        raise _outside(uri, "run_id")
+        # Of another tracking server, as far as anybody here knows: taken as MLflow takes it, where its caller says so.
+        if not run_id:
+            raise _outside(uri, "run_id")
+        return Source(uri, uri, run_id, "", [], {})
     below = "/".join(parts[1:])
     return await _with_lineage(s, uri, f"{run.artifact_uri.rstrip('/')}/{below}".rstrip("/"), parts[0], "")
 

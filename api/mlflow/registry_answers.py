@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from headrace.api.mlflow.wire import pairs, present
+from headrace.ingest.model_events import READY
 from headrace.processors.registered_models import Comment, ModelVersion, RegisteredModel, TransitionRequest
 
 ERASED_RUN = "the run it was made by was erased"
@@ -42,7 +43,7 @@ def model_version(model: RegisteredModel, version: ModelVersion, gone: Collectio
         run_link=version.run_link,
         model_id=version.model_id or None,
         status=version.status,
-        status_message=version.status_message or None,
+        status_message=None if version.status == READY else version.status_message or None,
         tags=pairs(version.tags),
         aliases=model.aliases_of(version.version),
         headrace=present(
@@ -50,6 +51,7 @@ def model_version(model: RegisteredModel, version: ModelVersion, gone: Collectio
             version_id=version.version_id,
             storage_location=version.storage_location,
             stage_comment=version.stage_comment or None,
+            digest_message=version.status_message or None if version.status == READY else None,
             digest=version.digest or None,
             files=version.files or None,
             file_bytes=version.file_bytes or None,
