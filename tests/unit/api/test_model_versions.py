@@ -115,7 +115,8 @@ def test_files_out_of_reach_are_registered_without_a_digest(registry: Registry) 
         "http://host/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts", "runs:/{other}/model", "runs:///x",
         "runs://host/{run}/model", "file:///etc/passwd", "/etc/passwd", "etc/passwd", "s3://bucket/a/../../b",
         "models:/m-00000000000000000000000000000000", "models://host/iris/1", "models:/none/1", "models:/",
-        "models:/a/b/c", "models:/iris", "ftp://host/x", "http://169.254.169.254/x", "file:///{run}/artifacts?x=/../..", "mlflow-artifacts:/0/{run}/artifactsx", "", "x" * 3000, "http://[",
+        "models:/a/b/c", "models:/iris", "ftp://host/x", "http://169.254.169.254/x",
+        "file:///{run}/artifacts?x=/../..", "mlflow-artifacts:/0/{run}/artifactsx", "", "x" * 3000, "http://[",
     ],
 )  # fmt: skip
 def test_a_source_that_the_run_does_not_own_is_refused(registry: Registry, source: str) -> None:
