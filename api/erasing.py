@@ -15,6 +15,7 @@ from headrace.api.artifacts import SCHEME, store_path
 from headrace.api.as_of import AsOf
 from headrace.api.erasing_answers import LISTED_MAX, Erased, Gone, Left, Wanted
 from headrace.api.errors import ApiError
+from headrace.api.model_sources import versions_below
 from headrace.api.retention import retain
 from headrace.api.stores.store import ArtifactStore
 from headrace.api.tracking import Tracking
@@ -30,6 +31,7 @@ from starlette.concurrency import run_in_threadpool
 RUNS_A_CALL = 100
 """So many runs are erased by one call; who calls goes on until there is nothing more."""
 FILES_MAX = 1_000_000
+HELD = "its artifacts are the files of {}: delete those first"
 LOG_KEEPS = (
     "this log is on Kafka, which cannot overwrite a record: payloads stay there until the topic's retention, or until"
     " its records are deleted; a rebuild of the views brings rows back, and the next gc erases them again"
@@ -78,7 +80,7 @@ class Eraser:
 
     async def _erase_runs(self, wanted: Wanted, answer: Erased) -> None:
         chosen = await self._chosen(wanted, answer)
-        free = await run_in_threadpool(self._without_forked, chosen, answer)
+        free = self._without_registered(await run_in_threadpool(self._without_forked, chosen, answer), answer)
         limit = LISTED_MAX if answer.dry_run else RUNS_A_CALL
         answer.more |= len(free) > limit
         states = {state.run_id: state for state in free[:limit]}
@@ -154,6 +156,17 @@ class Eraser:
         for state in waiting:
             living = ", ".join(sorted(forks[state.run_id] - dropped)[:5])
             answer.left.append(Left(state.run_id, f"its points are also those of the runs forked from it: {living}"))
+        return free
+
+    def _without_registered(self, chosen: Sequence[RunState], answer: Erased) -> list[RunState]:
+        """Those whose artifacts are no registered version's files."""
+        free, below = [], versions_below(self._engine.registry)
+        for state in chosen:
+            held = below(state.artifact_uri) if state.lifecycle != ERASING and state.artifact_uri else ""
+            if held:
+                answer.left.append(Left(state.run_id, HELD.format(held)))
+            else:
+                free.append(state)
         return free
 
     async def _end(self, states: Mapping[str, RunState], answer: Erased) -> None:
@@ -264,7 +277,12 @@ class Eraser:
         answer.more |= len(models) > LISTED_MAX
         kept = {model.experiment_id for model in models[LISTED_MAX:]}
         told: list[tuple[str, events.Event]] = []
+        below = versions_below(registry)
         for model in models[:LISTED_MAX]:
+            if held := below(model.artifact_uri):
+                answer.left.append(Left(model.model_id, HELD.format(held)))
+                kept.add(model.experiment_id)
+                continue
             counted = await run_in_threadpool(self._artifacts_of, model, answer)
             if counted is None:
                 kept.add(model.experiment_id)

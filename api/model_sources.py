@@ -6,7 +6,7 @@ folder, must lie in what that run or logged model owns: otherwise whoever may re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -240,6 +240,21 @@ def _outside(uri: str, name: str) -> ApiError:
         f"Invalid model version source: '{uri}'. The {name} request parameter must identify the resource that contains"
         " the source."
     )
+
+
+def versions_below(registry: Registry) -> Callable[[str], str]:
+    """Tells of an artifact URI which versions, as text, have their files at or below it; empty for none."""
+    held = [
+        (location_of(registry, version).rstrip("/") + "/", f"version {version.version} of {model.name}")
+        for model in list(registry.models.by_name.values())
+        for version in model.live_versions()
+    ]
+
+    def below(uri: str) -> str:
+        root = uri.rstrip("/") + "/"
+        return ", ".join([name for location, name in held if location.startswith(root)][:5])
+
+    return below
 
 
 def is_kept_here(location: str) -> bool:

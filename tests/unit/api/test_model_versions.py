@@ -40,9 +40,12 @@ def run_with_model(server: Server) -> tuple[str, str]:
     return run_id, uri
 
 
-def logged_model(server: Server, run_id: str = "", ready: bool = True) -> dict[str, Any]:
+def logged_model(
+    server: Server, run_id: str = "", ready: bool = True, experiment_id: str = "0"
+) -> dict[str, Any]:  # fmt: skip
     """A logged model with files, of a run if one is named."""
-    made: dict[str, Any] = server.post("logged-models", experiment_id="0", source_run_id=run_id)["model"]["info"]
+    asked = {"experiment_id": experiment_id, "source_run_id": run_id}
+    made: dict[str, Any] = server.post("logged-models", **asked)["model"]["info"]
     upload(server, made["artifact_uri"])
     if ready:
         path = f"{V2}/logged-models/{made['model_id']}"
