@@ -216,6 +216,10 @@ class Reader:
         """A JSON request that is answered with a table. Raises ReadFailed."""
         return arrow_table(self._response("POST", path, json=body).content)
 
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._client.close()
+
     def ready(self) -> None:
         """Ask whether the server answers. Raises ReadFailed."""
         self._response("GET", "/health")
@@ -349,7 +353,14 @@ def reader() -> Reader:
     return _readers[url]
 
 
+def _close() -> None:
+    """Let go of all connections; a later read opens its own."""
+    while _readers:
+        _readers.popitem()[1].close()
+
+
 process.after_fork.append(_readers.clear)
+process.before_exit.append(_close)
 
 
 def arrow_table(stream: bytes) -> pa.Table:

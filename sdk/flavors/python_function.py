@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import inspect
 import os
@@ -31,7 +32,10 @@ def recognizes(model: Any) -> bool:
     if isinstance(model, str | os.PathLike):
         return os.fspath(model).endswith(".py")
     named = {(one.__module__, one.__name__) for one in type(model).__mro__}
-    return isinstance(model, PythonModel | types.FunctionType) or ("mlflow.pyfunc.model", "PythonModel") in named
+    return (
+        isinstance(model, PythonModel | types.FunctionType | functools.partial)
+        or ("mlflow.pyfunc.model", "PythonModel") in named
+    )
 
 
 def save(
@@ -61,8 +65,7 @@ def save(
     else:
         import cloudpickle
 
-        if isinstance(model, types.FunctionType):
-            model = FunctionModel(model)
+        model = _as_model(model)
         loader, keys["python_model"] = LOADER_MODULE, "python_model.pkl"
         keys["cloudpickle_version"] = cloudpickle.__version__
         dump_python_model(model, folder / "python_model.pkl")
@@ -94,8 +97,7 @@ def predictor(folder: Path, entry: Mapping[str, Any], pyfunc_entry: Mapping[str,
         model = run_code(folder / Path(str(pyfunc_entry["model_code_path"])).name, config)
     else:
         model = load_pickle(_inside(folder, str(pyfunc_entry.get("python_model") or "python_model.pkl")))
-    if isinstance(model, types.FunctionType):
-        model = FunctionModel(model)
+    model = _as_model(model)
     artifacts = {
         name: str(_inside(folder, str(one["path"]))) for name, one in (pyfunc_entry.get("artifacts") or {}).items()
     }
@@ -106,8 +108,7 @@ def predictor(folder: Path, entry: Mapping[str, Any], pyfunc_entry: Mapping[str,
 
 def wrap(model: Any, pyfunc_entry: Mapping[str, Any], context: PythonModelContext | None = None) -> Predictor:
     """A PythonModel or function in memory, ready to predict; with a context its load_context was called already."""
-    if isinstance(model, types.FunctionType):
-        model = FunctionModel(model)
+    model = _as_model(model)
     if context is None:
         context = PythonModelContext({}, pyfunc_entry.get("config"))
     names = inspect.signature(model.predict).parameters
@@ -126,6 +127,11 @@ def wrap(model: Any, pyfunc_entry: Mapping[str, Any], context: PythonModelContex
 
     attributes = {"predict_stream": model.predict_stream} if hasattr(model, "predict_stream") else {}
     return Predictor(model, predict, None, attributes)
+
+
+def _as_model(model: Any) -> Any:
+    """A model with the methods of one; anything else that can be called is a function of the input."""
+    return FunctionModel(model) if callable(model) and not hasattr(model, "predict") else model
 
 
 def _reshaper(model: Any) -> Callable[[Any], Any]:

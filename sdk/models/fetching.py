@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -28,7 +29,9 @@ def fetch(uri: str, target: Path, reader: Reader | None) -> None:
     parts = urlsplit(uri)
     if parts.scheme == "mlflow-artifacts":
         if parts.netloc:
-            reader = Reader(f"http://{parts.netloc}")
+            with closing(Reader(f"http://{parts.netloc}")) as other:
+                _from_proxy(other, parts.path.strip("/"), target)
+            return
         if reader is None:
             raise NoModel(f"{uri} is kept by a server, and none is set; see set_tracking_uri")
         _from_proxy(reader, parts.path.strip("/"), target)
@@ -36,7 +39,8 @@ def fetch(uri: str, target: Path, reader: Reader | None) -> None:
         before, found, path = parts.path.partition(PROXY)
         if not found:
             raise NoModel(f"{uri} is no address of artifacts; those of a server have {PROXY} in them")
-        _from_proxy(Reader(f"{parts.scheme}://{parts.netloc}{before}"), unquote(path).strip("/"), target)
+        with closing(Reader(f"{parts.scheme}://{parts.netloc}{before}")) as other:
+            _from_proxy(other, unquote(path).strip("/"), target)
     elif parts.scheme in OBJECT_SCHEMES:
         _from_objects(uri, target)
     elif parts.scheme in ("", "file"):

@@ -25,7 +25,7 @@ TRAINERS = Path(__file__).parent / "trainers"
 START_TIMEOUT_S = 60.0
 
 
-def _eventually(check: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+def eventually_of(check: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """The first true answer of check; fails with the last one when the time is over."""
     deadline_s = time.monotonic() + timeout_s
     while True:
@@ -81,7 +81,7 @@ class Server:
         started_s = time.monotonic()
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=_clean_environ(**self._environ))
-        address = _eventually(self._announced, START_TIMEOUT_S)
+        address = eventually_of(self._announced, START_TIMEOUT_S)
         self.ready_s = time.monotonic() - started_s
         self.url = address["url"]
         return self
@@ -174,7 +174,7 @@ class Server:
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
     """`eventually(check, timeout_s)`: poll until check() is true, and return what it answered."""
-    return _eventually
+    return eventually_of
 
 
 @pytest.fixture

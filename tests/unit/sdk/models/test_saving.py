@@ -12,6 +12,7 @@ import pytest
 import yaml
 from headrace.models import Metadata, NoModel, infer_signature
 from headrace.pyfunc import PythonModel, PythonModelContext
+from headrace.sdk.process import process
 from sklearn.linear_model import LogisticRegression
 
 
@@ -147,3 +148,18 @@ def test_what_is_no_model_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing.there\n")
     with pytest.raises(ImportError, match="install the package that has nothing"):
         headrace.pyfunc.load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["HEADRACE_ALLOW_PICKLE", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"])
+def test_pickles_are_not_loaded_where_the_settings_forbid_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, estimator: LogisticRegression, name: str
+) -> None:
+    headrace.models.save_model(estimator, tmp_path / "pickled")
+    (tmp_path / "m.py").write_text("import headrace\nheadrace.models.set_model(list)\n")
+    headrace.pyfunc.save_model(tmp_path / "code", str(tmp_path / "m.py"))
+    monkeypatch.setenv(name, "false")
+    monkeypatch.setattr(process, "_settings", None)
+
+    with pytest.raises(NoModel, match="is a pickle, which may run any code, and the settings allow none"):
+        headrace.pyfunc.load_model(tmp_path / "pickled")
+    assert headrace.pyfunc.load_model(tmp_path / "code").predict("ab") == ["a", "b"]
