@@ -53,16 +53,7 @@ class Prediction:
         """The answers to requests with equal params, predicted together. Raises Refused, or what keeps them apart."""
         first = items[0]
         stacked = first.array if len(items) == 1 else np.concatenate([item.array for item in items])
-        params = self._params(first.params)
-        try:
-            if self._is_tensor:
-                prediction = self.model.predictor.predict(stacked, params)
-            elif self._array is not None:
-                prediction = self._array(stacked, params)
-            else:
-                prediction = self.model.predictor.predict(pd.DataFrame(stacked, columns=self._names), params)
-        except Exception as error:
-            raise _of_model(error) from error
+        prediction = self._of_array(stacked, self._params(first.params))
         if len(items) == 1:
             return [first.encode(prediction)]
         parts = answers.split(prediction, [len(item.array) for item in items])
@@ -80,9 +71,12 @@ class Prediction:
             data = tables.csv(body, self.schema)
         else:
             table = tables.parquet(body) if media_type == content.PARQUET else tables.arrow(body)
+            array = tables.matrix(table, self.schema)
+            if array is not None:
+                return self._encoded(self._of_array(array, self._params(None)), arrow)
             data = tables.data(table, self.schema)
         prediction = self.predict(data, params)
-        return Answer(200, _ARROW, tables.stream(prediction)) if arrow else _answer(prediction, wrapped)
+        return self._encoded(prediction, arrow, wrapped)
 
     def predict(self, data: Any, params: Any = None) -> Any:
         """The model's prediction for data in its own types, enforced. Raises Refused."""
@@ -100,6 +94,20 @@ class Prediction:
         """Predict the input example, if there is one. Raises what the model raises."""
         if self.model.input_example is not None:
             self.model.predict(self.model.input_example)
+
+    def _of_array(self, array: np.ndarray[Any, Any], params: dict[str, Any] | None) -> Any:
+        """The prediction for rows in the schema's order, or a tensor, of the right type and shape. Raises Refused."""
+        try:
+            if self._is_tensor:
+                return self.model.predictor.predict(array, params)
+            if self._array is not None:
+                return self._array(array, params)
+            return self.model.predictor.predict(pd.DataFrame(array, columns=self._names), params)
+        except Exception as error:
+            raise _of_model(error) from error
+
+    def _encoded(self, prediction: Any, arrow: bool, wrapped: bool = True) -> Answer:
+        return Answer(200, _ARROW, tables.stream(prediction)) if arrow else _answer(prediction, wrapped)
 
     def _bound(self, read: bodies.Read) -> tuple[Any, Any]:
         if not read.field:

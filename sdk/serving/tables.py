@@ -13,6 +13,7 @@ import pyarrow.parquet
 from headrace.sdk.models.schema import ColSpec, DataType, Schema, TensorSpec
 from headrace.sdk.serving import casting, faults
 from headrace.sdk.serving.answers import NotJson, jsonable
+from headrace.sdk.serving.quick import dtype_of
 from headrace.sdk.serving.tabular import Table
 
 READ_BYTES_MAX = 1 << 30
@@ -99,10 +100,17 @@ def table_columns(table: pa.Table, schema: Schema | None) -> pa.Table:
     return pa.table(columns)
 
 
-def matrix(table: pa.Table, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """The columns of numbers as an array, rows by columns; a null is NaN."""
-    array = np.empty((table.num_rows, table.num_columns), dtype=dtype)
-    for index, column in enumerate(table.columns):
+def matrix(table: pa.Table, schema: Schema | None) -> np.ndarray[Any, Any] | None:
+    """The rows for the quick way, where the schema has only doubles, or only floats: an array, a null being NaN.
+
+    None for other schemas. Raises Refused (400) as `table_columns`.
+    """
+    dtype = None if schema is None or schema.is_tensor_spec() else dtype_of(schema)
+    if dtype is None:
+        return None
+    chosen = table_columns(table, schema)
+    array = np.empty((chosen.num_rows, chosen.num_columns), dtype=dtype, order="F")
+    for index, column in enumerate(chosen.columns):
         array[:, index] = column.to_numpy()
     return array
 
