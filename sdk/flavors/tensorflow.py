@@ -128,7 +128,9 @@ def load(
         return keras_files.read(folder / str(entry.get("data") or "data"), **(keras_model_kwargs or {}))
     if _kind(entry) == MODULE:
         return tensorflow.saved_model.load(_saved(folder, entry), **(saved_model_kwargs or {}))
-    return _estimator_function(folder, entry).function
+    function = _estimator_function(folder, entry)
+    function.function.saved_model = function.model  # the function holds its variables weakly
+    return function.function
 
 
 def predictor(folder: Path, entry: Mapping[str, Any], pyfunc_entry: Mapping[str, Any]) -> Predictor:

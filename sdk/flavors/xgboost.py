@@ -47,7 +47,8 @@ def load(folder: Path, entry: Mapping[str, Any]) -> Any:
         raise NoModel(f"the model's file {file} is not there")
     module, _, kind = name.rpartition(".")
     model = getattr(need(module, PACKAGES), kind)()
-    model.load_model(file)
+    known = file.suffix in (".ubj", ".json")  # by another name XGBoost guesses, and warns that it does
+    model.load_model(file if known else bytearray(file.read_bytes()))
     return model
 
 

@@ -1,12 +1,14 @@
 """Models of every flavor go both ways between stock MLflow 3.17.2 and us, and predict the same on both sides.
 
 One process of stock MLflow saves a model of each kind, and we load them here, where MLflow is not installed; we save
-one of each kind, and one process of stock MLflow loads them.
+one of each kind, and one process of stock MLflow loads them. What MLflow 1.30.1 saved lies in tests/golden/models.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+import json
 import os
 import pickle
 import runpy
@@ -34,6 +36,7 @@ pytestmark = [
 ]
 
 SOURCES = Path(__file__).parents[1] / "golden_sources" / "mlflow_models"
+GOLDEN = Path(__file__).parents[1] / "golden" / "models"
 MODEST = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -168,6 +171,37 @@ def test_what_mlflow_saved_predicts_the_same_here(of_stock: Path, name: str) -> 
 
     equal(pyfunc.load_model(of_stock / name).predict(data), theirs)
     assert models.load_model(of_stock / name) is not None
+
+
+@pytest.mark.filterwarnings("ignore:Trying to unpickle estimator")  # of a version of scikit-learn that is long past
+@pytest.mark.parametrize("name", [file.stem for file in sorted(GOLDEN.glob("*.json"))])
+def test_what_mlflow_1_saved_predicts_the_same_here(name: str) -> None:
+    said = json.loads((GOLDEN / f"{name}.json").read_text())
+    theirs = said["answered"]
+
+    answer = pyfunc.load_model(GOLDEN / name).predict(pd.DataFrame(said["asked"]))
+
+    if not isinstance(theirs, dict):
+        np.testing.assert_allclose(answer, theirs, atol=1e-6)
+        return
+    assert {str(column) for column in answer.columns} == set(theirs)
+    for column in answer.columns:
+        if "classes" in str(column):
+            assert np.array(answer[column].to_list(), str).tolist() == theirs[str(column)]
+        else:
+            np.testing.assert_allclose(answer[column].to_list(), theirs[str(column)], atol=1e-6)
+
+
+def test_an_estimator_of_mlflow_1_is_a_function_of_tensors_by_its_own_loader() -> None:
+    import tensorflow as tf
+
+    said = json.loads((GOLDEN / "estimator.json").read_text())
+    function = models.load_model(GOLDEN / "estimator")
+    gc.collect()  # TensorFlow's functions hold their variables weakly
+
+    answer = function(**{name: tf.constant(values, tf.float64) for name, values in said["asked"].items()})
+
+    np.testing.assert_allclose(answer["probabilities"].numpy(), said["answered"]["probabilities"], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", OURS)
