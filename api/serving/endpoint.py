@@ -12,7 +12,7 @@ import random
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from headrace.api.serving.process import Answer, LoadFailed
@@ -80,6 +80,8 @@ class EndpointServer:
         self._shadows: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._serveds: dict[Key, Served] = {}
+        self._active: list[tuple[float, Slot]] = []
+        """Who gets requests: the routes, with their weights; those of before while none of them serves."""
         self._settled = asyncio.Event()
         self._closed = False
 
@@ -89,7 +91,9 @@ class EndpointServer:
         """Do what the registry says now: load what is named newly, go back to what is there, let go of the rest."""
         self.state = state
         for uri in [uri for uri in self.slots if uri not in state.uris]:
-            self._cancel_retry(self.slots.pop(uri))
+            slot = self.slots.pop(uri)
+            self._cancel_retry(slot)
+            slot.wanted = slot.loading = None
         for uri in state.uris:
             slot = self.slots.setdefault(uri, Slot())
             try:
@@ -194,16 +198,25 @@ class EndpointServer:
             slot.previous = before
             slot.kept_until_s = time.monotonic() + self._kept_s
             asyncio.get_running_loop().call_later(self._kept_s + 0.1, self._let_go)
+        self._route()
         logger.info("endpoint %s serves %s", self.state.name, served.version.label)
+
+    def _route(self) -> None:
+        """Let the routes have the requests, as soon as one of them serves."""
+        slots = self.slots
+        routes = [(one.weight, slots[one.model]) for one in self.state.routes if one.weight > 0 and one.model in slots]
+        if not self._active or any(slot.current is not None for _, slot in routes):
+            self._active = routes
 
     def _let_go(self) -> None:
         """Drain every version that nothing of this endpoint needs any more."""
         if self._closed:
             return
         self._settled.set()
+        self._route()
         now_s = time.monotonic()
         used: set[int] = set()
-        for slot in self.slots.values():
+        for slot in (*self.slots.values(), *(slot for _, slot in self._active)):
             if slot.previous is not None and (slot.previous is slot.current or now_s >= slot.kept_until_s):
                 slot.previous = None
             used |= {id(one) for one in (slot.current, slot.loading, slot.previous) if one is not None}
@@ -252,38 +265,27 @@ class EndpointServer:
             self._told(self.state, served, head, body, answer, taken_s, request_id, False)
         return answer, served
 
-    @property
-    def ready(self) -> bool:
-        """Whether it answers: some route has a version that serves."""
-        return any(slot.current is not None for slot in self._routed().values())
+    def serving_before(self) -> list[str]:
+        """The versions that serve in place of routes of which none does yet."""
+        now = set(map(id, self.slots.values()))
+        return [x.current.version.label for _, x in self._active if x.current is not None and id(x) not in now]
 
     def why_not(self) -> str:
         """Why nothing serves, for people."""
-        told = [f"{uri}: {slot.fault or self._progress(slot)}" for uri, slot in self._routed().items()]
+        uris = [route.model for route in self.state.routes if route.model in self.slots]
+        told = [f"{uri}: {slot.fault or self._progress(slot)}" for uri in uris for slot in [self.slots[uri]]]
         return f"The endpoint {self.state.name} serves nothing yet: {'; '.join(told)}"
 
     def _progress(self, slot: Slot) -> str:
         return f"{slot.loading.version.label} is {slot.loading.state}" if slot.loading is not None else "starting"
 
-    def _routed(self) -> Mapping[str, Slot]:
-        return {route.model: self.slots[route.model] for route in self.state.routes if route.model in self.slots}
-
     def _chosen(self, sticky: str | None) -> Served:
         """The version for a request, by the weights of the routes that serve. Raises Refused."""
-        routes = self.state.routes
-        slots = self.slots
-        if len(routes) == 1:
-            slot = slots.get(routes[0].model)
-            if slot is not None and slot.current is not None:
-                return slot.current
-            raise Refused(503, "TEMPORARILY_UNAVAILABLE", self.why_not())
-        serving = [
-            (route.weight, slot.current)
-            for route in routes
-            if (slot := slots.get(route.model)) is not None and slot.current is not None and route.weight > 0
-        ]
+        serving = [(weight, slot.current) for weight, slot in self._active if slot.current is not None]
         if not serving:
             raise Refused(503, "TEMPORARILY_UNAVAILABLE", self.why_not())
+        if len(serving) == 1:
+            return serving[0][1]
         total = sum(weight for weight, _ in serving)
         place = self._random.random() if sticky is None else zlib.crc32(sticky.encode()) / _HASHED_MAX
         left = place * total

@@ -69,7 +69,8 @@ class RouteInfo(msgspec.Struct, frozen=True):
 
 class EndpointInfo(msgspec.Struct, frozen=True):
     """An endpoint. state: ready; degraded (some route does not serve what it names); loading; failed; or not served
-    here. Times in ms since the epoch, UTC."""
+    here. serving_before: versions of the routes before, which answer while none of these does. Times in ms since the
+    epoch, UTC."""
 
     name: str
     state: str
@@ -78,6 +79,7 @@ class EndpointInfo(msgspec.Struct, frozen=True):
     options: dict[str, Any]
     creation_time_ms: int
     last_update_time_ms: int
+    serving_before: list[str]
     predictions_dropped: int = 0
 
 
@@ -99,22 +101,23 @@ def info(state: Endpoint, server: EndpointServer | None, dropped: int) -> Endpoi
         )
 
     routes = [route(one.model, one.weight) for one in state.routes]
+    before = server.serving_before() if server is not None else []
     shadow = route(state.shadow, 0.0) if state.shadow else None
     return EndpointInfo(
         state.name,
-        ELSEWHERE if server is None else _whole(routes, shadow),
+        ELSEWHERE if server is None else _whole(routes, shadow, before),
         routes,
         shadow,
         {name: getattr(state.options, name) for name in state.options.__struct_fields__},
         state.creation_time_ms,
         state.last_update_time_ms,
+        before,
         dropped,
     )
 
 
-def _whole(routes: list[RouteInfo], shadow: RouteInfo | None) -> str:
-    serving = [route for route in routes if route.serving is not None]
-    if not serving:
+def _whole(routes: list[RouteInfo], shadow: RouteInfo | None, before: list[str]) -> str:
+    if not before and not any(route.serving is not None for route in routes):
         return LOADING if any(route.loading is not None for route in routes) else FAILED
     every = [*routes, *([shadow] if shadow is not None else [])]
     return READY if all(route.state == READY for route in every) else DEGRADED

@@ -8,6 +8,7 @@ import click
 from headrace.sdk.cli import compare
 from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
+from headrace.sdk.cli.endpoints import endpoints
 from headrace.sdk.cli.events import events
 from headrace.sdk.cli.experiments import experiments
 from headrace.sdk.cli.export_ import export_
@@ -53,7 +54,7 @@ def version() -> None:
 
 
 COMMANDS = (
-    *(server, worker, demo, sync, import_, export_, experiments, runs, models, history),
+    *(server, worker, demo, sync, import_, export_, experiments, runs, models, endpoints, history),
     *(sql, events, log, topics, rebuild, gc, views, doctor),
 )
 for command in COMMANDS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from headrace.sdk import data
+from headrace.sdk import data, endpoints
 from headrace.sdk.compare import compare, correlations
 from headrace.sdk.data import log_input, log_inputs
 from headrace.sdk.feed import Event, events
@@ -93,6 +93,7 @@ __all__ = [
     "describe_run",
     "download_artifacts",
     "end_run",
+    "endpoints",
     "events",
     "flush",
     "fork_run",
