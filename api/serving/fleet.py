@@ -129,6 +129,7 @@ class Fleet:
             stats,
             self._prepare,
             self._turns,
+            any(served.serving for endpoint in self.endpoints.values() for served in endpoint.serveds),
             self._settings.endpoint_load_s,
             self._settings.body_bytes_max,
         )

@@ -87,10 +87,12 @@ class Served:
         stats: Stats,
         prepare: Prepare,
         turns: asyncio.Semaphore,
+        gently: bool,
         load_timeout_s: float,
         body_bytes_max: int,
     ) -> None:
-        """turns: how many load at once. load_timeout_s: for one worker. body_bytes_max: of one request."""
+        """turns: how many load at once. gently: let others go first while it loads. load_timeout_s: for one worker.
+        body_bytes_max: of one request."""
         self.version = version
         self.options = options
         self.stats = stats
@@ -103,6 +105,7 @@ class Served:
         self.workers: list[WorkerProcess] = []
         self._prepare = prepare
         self._turns = turns
+        self._gently = gently
         self._load_timeout_s = load_timeout_s
         self._body_bytes_max = body_bytes_max
         self._prepared: Prepared | None = None
@@ -236,6 +239,7 @@ class Served:
             self._body_bytes_max,
             options.batch_rows_max,
             options.batch_wait_ms,
+            self._gently and self.state == LOADING,
         )
         worker = WorkerProcess(self._prepared.program, load, options.memory_bytes_max, self._on_ended)
         self.workers.append(worker)

@@ -51,6 +51,7 @@ class Load(msgspec.Struct, frozen=True):
     """What a worker loads, and how it answers.
 
     folder: the model's files. name, version: what the V2 protocol calls it. server_pid: whose end is the worker's too.
+    gently: give way to others while loading.
     """
 
     folder: str
@@ -62,6 +63,7 @@ class Load(msgspec.Struct, frozen=True):
     body_bytes_max: int
     batch_rows_max: int
     batch_wait_ms: float
+    gently: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True):

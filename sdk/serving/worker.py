@@ -1,7 +1,7 @@
 """A model's own process: `python -m headrace.sdk.serving.worker FD` loads one model and answers frames on a socket.
 
-The server that started it is at the other end. It runs in the model's environment, with no package of the server. While
-it loads it gives way to those that serve; it ends when the server does, and no request of another model is in here.
+The server that started it is at the other end. It runs in the model's environment, with no package of the server. Where
+others serve it gives way to them while it loads; it ends when the server does, and holds no other model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from headrace.sdk.serving.frames import Frame, FrameProtocol, Load, Ready
 PR_SET_PDEATHSIG: Final = 1
 OOM_SCORE: Final = 500
 """Where memory ends the kernel takes a worker before the server."""
-LOADING_NICENESS: Final = 10
+LOADING_NICENESS: Final = 5
 REASON_CHARS_MAX: Final = 2_000
 LOAD_WAIT_S: Final = 30.0
 DRAIN_S: Final = 120.0
@@ -100,7 +100,7 @@ def main(fd: int) -> NoReturn:
     load = _first_frame(connection)
     bind_to(load.server_pid)
     try:
-        scorer, ready = _gently(lambda: loaded(load))
+        scorer, ready = _gently(lambda: loaded(load)) if load.gently else loaded(load)
     except BaseException as error:
         reason = f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX]
         logging.getLogger("headrace.worker").error("the model cannot be loaded", exc_info=error)
