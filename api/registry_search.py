@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -30,6 +30,15 @@ class Version(NamedTuple):
 
 
 T = TypeVar("T", RegisteredModel, Version)
+
+
+def named(models: Mapping[str, RegisteredModel], expression: Expression | None) -> list[RegisteredModel]:
+    """Those of all models, by name, that can match at all: most filters ask for one name."""
+    for one in expression.operands if isinstance(expression, And) else (expression,):
+        if isinstance(one, Comparison) and (one.entity, one.key, one.operator) == ("attribute", "name", "="):
+            found = models.get(str(one.value))
+            return [] if found is None else [found]
+    return list(models.values())
 
 
 def models(

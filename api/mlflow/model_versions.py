@@ -19,6 +19,7 @@ from headrace.api.services import Services
 from headrace.api.syntax import Order, at_moment
 from headrace.ingest import model_events as m
 from headrace.processors.registered_models import ModelVersion, RegisteredModel
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["model versions"])
 PAGE_MAX = 200_000
@@ -143,15 +144,18 @@ async def search_versions(s: Services, asked: SearchModelVersions) -> dict[str, 
         expression = at_moment(expression, s.clock.time_ms())
     orders = parse_order_by(asked.order_by, "model_versions") or NEWEST_FIRST
     start = page_start(asked.page_token)
-    registry = await s.past.registry(asked.as_of)
-    every = [Version(x, version) for x in list(registry.models.by_name.values()) for version in x.live_versions()]
-    found = registry_search.versions(every, expression, orders)
-    end = start + asked.max_results
-    gone = s.engine.gone()
-    return present(
-        model_versions=[answers.model_version(x.model, x.version, gone) for x in found[start:end]],
-        next_page_token=search.encode_page_token(end) if end < len(found) else None,
-    )
+    registry, gone, end = await s.past.registry(asked.as_of), s.engine.gone(), start + asked.max_results
+
+    def page() -> dict[str, Any]:
+        named = registry_search.named(registry.models.by_name, expression)
+        every = [Version(model, version) for model in named for version in model.live_versions()]
+        found = registry_search.versions(every, expression, orders)
+        return present(
+            model_versions=[answers.model_version(x.model, x.version, gone) for x in found[start:end]],
+            next_page_token=search.encode_page_token(end) if end < len(found) else None,
+        )
+
+    return await run_in_threadpool(page)
 
 
 async def set_tag(s: Services, asked: SetModelVersionTag) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from headrace.api.syntax import at_moment
 from headrace.ingest import model_events as m
 from headrace.ingest.model_names import LATEST
 from headrace.processors.registered_models import RegisteredModel
+from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["registered models"])
 PAGE_MAX = 1_000
@@ -126,14 +127,16 @@ async def search_models(s: Services, asked: SearchRegisteredModels) -> dict[str,
         expression = at_moment(expression, s.clock.time_ms())
     orders = parse_order_by(asked.order_by, "registered_models")
     start = page_start(asked.page_token)
-    registry = await s.past.registry(asked.as_of)
-    found = registry_search.models(list(registry.models.by_name.values()), expression, orders)
-    end = start + asked.max_results
-    gone = s.engine.gone()
-    return present(
-        registered_models=[answers.registered_model(model, gone) for model in found[start:end]],
-        next_page_token=search.encode_page_token(end) if end < len(found) else None,
-    )
+    registry, gone, end = await s.past.registry(asked.as_of), s.engine.gone(), start + asked.max_results
+
+    def page() -> dict[str, Any]:
+        found = registry_search.models(registry_search.named(registry.models.by_name, expression), expression, orders)
+        return present(
+            registered_models=[answers.registered_model(model, gone) for model in found[start:end]],
+            next_page_token=search.encode_page_token(end) if end < len(found) else None,
+        )
+
+    return await run_in_threadpool(page)
 
 
 async def get_latest_versions(s: Services, asked: GetLatestVersions) -> dict[str, Any]:
