@@ -64,5 +64,8 @@ def stock_mlflow(missing: Callable[[str], None]) -> Path:
 
 
 def tensorflow_2_15(missing: Callable[[str], None]) -> Path:
-    """The Python with the last TensorFlow that has `tf.estimator`, 2.15.1, and this working tree in it."""
-    return environment("tf-2.15.1", ("tensorflow-cpu==2.15.1", "-e", str(ROOT)), missing)
+    """The Python with the last TensorFlow that has `tf.estimator`, 2.15.1, and this working tree in it.
+
+    That TensorFlow needs NumPy 1, which pyarrow 25 no longer works with, though it does not say so.
+    """
+    return environment("tf-2.15.1", ("tensorflow-cpu==2.15.1", "pyarrow<25", "-e", str(ROOT)), missing)

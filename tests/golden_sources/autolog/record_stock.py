@@ -70,7 +70,7 @@ def main():
                 "child": told(client, children[0]) if children else None,
             }
             print(training.__name__, len(runs), flush=True)
-    HERE / "stock.json".write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    (HERE / "stock.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
