@@ -45,11 +45,10 @@ class Library:
 
 @dataclass(eq=False)
 class _Source:
-    """What a library's own data object was made of: a few rows, and the data themselves while the program has them."""
+    """What a library's own data object was made of: a few rows, and the description of all."""
 
     example: Any
-    features: Callable[[], Any]
-    targets: Callable[[], Any]
+    dataset: data.Dataset | None
 
 
 _sources: weakref.WeakKeyDictionary[Any, _Source] = weakref.WeakKeyDictionary()
@@ -57,24 +56,18 @@ _fits: weakref.WeakKeyDictionary[Session, None] = weakref.WeakKeyDictionary()
 """Sessions of fits of estimators: the training within is logged to them, the model by the fit."""
 
 
-def hook_data(library: Library, owner: type[Any]) -> None:
-    """Remember a few rows of what data objects are made of; they give nothing back once they are made."""
+def hook_data(library: Library, owner: type[Any], options: Options) -> None:
+    """Remember what data objects are made of; they give nothing back once they are made."""
 
     def hook(call: Call) -> Generator[None, Any, None]:
         yield
         with guard(library.name, "an example of the input"):
             features, targets = call.argument("data"), call.argument("label")
             if features is not None and hasattr(features, "shape"):
-                _sources[call.args[0]] = _Source(rows_of(features), _weak(features), _weak(targets))
+                described = dataset_of(features, targets) if options.log_datasets and not hidden() else None
+                _sources[call.args[0]] = _Source(rows_of(features), described)
 
     patching.patch(library.name, owner, "__init__", hook)
-
-
-def _weak(value: Any) -> Callable[[], Any]:
-    try:
-        return weakref.ref(value)
-    except TypeError:
-        return lambda: None
 
 
 def hook_train(library: Library, owner: ModuleType, options: Options) -> None:
@@ -166,15 +159,13 @@ class _Rounds:
 
 def _log_data(library: Library, call: Call, source: _Source | None, opened: Session) -> None:
     with guard(library.name, "the training data"):
-        if source is not None and source.features() is not None:
-            data.log_input(dataset_of(source.features(), source.targets()), "train", run_id=opened.run_id)
+        if source is not None and source.dataset is not None:
+            data.log_input(source.dataset, "train", run_id=opened.run_id)
     with guard(library.name, "the evaluation data"):
         for evaluated, name in library.eval_sets(call):
             known = _sources.get(evaluated)
-            if known is not None and known.features() is not None:
-                described = dataset_of(known.features(), known.targets())
-                if name is not None:
-                    described = dataclasses.replace(described, name=name)
+            if known is not None and known.dataset is not None:
+                described = dataclasses.replace(known.dataset, name=name or known.dataset.name)
                 data.log_input(described, "eval", run_id=opened.run_id)
 
 

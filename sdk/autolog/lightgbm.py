@@ -68,7 +68,7 @@ def _hook(lightgbm: ModuleType, options: Options) -> None:
         importances=_importances,
         predict=lambda model, example: model.predict(example),
     )
-    hook_data(library, lightgbm.Dataset)
+    hook_data(library, lightgbm.Dataset, options)
     hook_train(library, lightgbm, options)
     if hasattr(lightgbm, "LGBMModel"):  # with scikit-learn
         hook_train(library, lightgbm.sklearn, options)

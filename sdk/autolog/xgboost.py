@@ -78,7 +78,7 @@ def _hook(xgboost: ModuleType, options: Options, importance_types: tuple[str, ..
         predict=lambda model, example: model.predict(xgboost.DMatrix(example)),
     )
     for name in ("DMatrix", "QuantileDMatrix"):
-        hook_data(library, getattr(xgboost, name))
+        hook_data(library, getattr(xgboost, name), options)
     hook_train(library, xgboost, options)
     hook_train(library, xgboost.sklearn, options)
     hook_fits(library, xgboost.sklearn, xgboost.sklearn.XGBModel, options)

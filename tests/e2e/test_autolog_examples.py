@@ -65,9 +65,9 @@ def steps(server: Server, run: Any, key: str) -> list[int]:
     return [int(point["step"]) for point in found["metrics"]]
 
 
-def files(server: Server, run: Any, path: str = "") -> set[str]:
-    """The files and folders in a folder of the run's artifacts."""
-    found = server.get("/api/2.0/mlflow/artifacts/list", run_id=run["info"]["run_id"], path=path)
+def files(server: Server, run: Any) -> set[str]:
+    """The files and folders at the top of the run's artifacts."""
+    found = server.get("/api/2.0/mlflow/artifacts/list", run_id=run["info"]["run_id"])
     return {one["path"] for one in found.get("files", ())}
 
 
@@ -118,5 +118,3 @@ def test_the_keras_twin_logs_its_fit_and_answers_as_an_estimator_does(place: Ser
     assert len(pairs) == 3
     assert all(words[3].rstrip(",") == words[-1] for words in pairs)
     assert len(run["outputs"]["model_outputs"]) == 2
-
-

@@ -24,6 +24,8 @@ class Logged:
     metrics: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     inputs: list[tuple[str, events.Dataset]] = field(default_factory=list)
+    models: int = 0
+    model_ids: list[str] = field(default_factory=list)
     status: str = "RUNNING"
     parent: str | None = None
 
@@ -45,6 +47,9 @@ def runs(target: Any) -> list[Logged]:
                 run.files[event.path] = event.size
             case events.InputsLogged():
                 run.inputs += [(one.tags.get("mlflow.data.context", ""), one.dataset) for one in event.datasets]
+            case events.OutputsLogged():
+                run.models += len(event.models)
+                run.model_ids += [one.model_id for one in event.models]
             case events.RunEnded():
                 run.status = event.status
             case _:
