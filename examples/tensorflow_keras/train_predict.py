@@ -54,7 +54,8 @@ def main() -> None:
 
     headrace.flush()
     predicted = [SPECIES[place] for place in model.predict(UNSEEN.to_numpy(), verbose=0).argmax(axis=1)]
-    again = [str(one) for one in headrace.pyfunc.load_model(logged.model_uri).predict(UNSEEN)["classes"]]
+    answer = headrace.pyfunc.load_model(logged.model_uri).predict(UNSEEN)
+    again = [SPECIES[int(one)] for one in answer["class_ids"]]
     for first, second in zip(predicted, again, strict=True):
         print(f"Original prediction is {first}, reloaded prediction is {second}")
 
