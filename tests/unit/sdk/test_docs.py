@@ -25,6 +25,19 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "runs").rglob("*.json")) == ["labels.json"]
 
 
+def test_the_example_of_models_runs(tmp_path: Path) -> None:
+    text = (DOCS / "how-to" / "log-and-load-a-model.md").read_text()
+    first, second = (part.split("```")[0] for part in text.split("```python\n")[1:])
+    (tmp_path / "by.txt").write_text("2")
+    (tmp_path / "my_package").mkdir()
+    environ = {**os.environ, "HEADRACE_SPOOL_DIR": str(tmp_path / "spool"), "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", first + second], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("[0 0 1 1]")
+
+
 def test_every_setting_is_in_the_reference_with_its_variable() -> None:
     text = (DOCS / "reference" / "sdk-settings.md").read_text()
     for setting in dataclasses.fields(Settings):
