@@ -21,6 +21,7 @@ from headrace.api import (
     health,
     life_cycle,
     metric_history,
+    model_moments,
     multipart,
     page,
     rebuilding,
@@ -84,7 +85,8 @@ from starlette.concurrency import run_in_threadpool
 
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
-    *(module.router for module in (registered_models, model_versions, transition_requests, comments, registry_stages)),
+    *(module.router for module in (registered_models, model_versions, transition_requests, comments)),
+    *(module.router for module in (registry_stages, model_moments)),
     *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
     *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
     *(module.router for module in (endpoints, health, telemetry, apidocs, page)),

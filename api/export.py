@@ -18,6 +18,7 @@ from headrace.api.structs import decoded, schemas
 from headrace.ingest import codec
 from headrace.ingest.log import Partition, Record
 from headrace.ingest.topics import METRICS, REGISTRY, RUNS
+from headrace.processors.model_registry import Models
 from headrace.processors.views import Views
 from msgspec.structs import replace
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -48,14 +49,17 @@ class PointsRequest(msgspec.Struct, frozen=True):
 
 
 class EventsRequest(msgspec.Struct, frozen=True):
-    """Whose events are asked for: of runs with all that they logged and made, and of experiments themselves.
+    """Whose events are asked for: of runs with all that they logged and made, of experiments, of registered models.
 
-    whole: also the runs that these were forked from, and the experiments of all of them.
+    registered_models: by id or name, deleted ones by id only.
+    whole: also the runs that these were forked from, the experiments of all of them, and the registered models of which
+    they made a version.
     data: whether the events come whole; else with their attributes only, and no data.
     """
 
     run_ids: Annotated[list[str], msgspec.Meta(max_length=100_000)] = []
     experiment_ids: Annotated[list[str], msgspec.Meta(max_length=100_000)] = []
+    registered_models: Annotated[list[str], msgspec.Meta(max_length=100_000)] = []
     whole: bool = False
     data: bool = True
 
@@ -151,10 +155,10 @@ def _key_parts(keys: list[tuple[Any, ...]]) -> Iterator[list[str]]:
     openapi_extra=_documented(1, FRAMES),
 )
 async def post_events(request: Request) -> Response:
-    """Every event of these runs, of the logged models they made, and of these experiments, as the log has it.
+    """Every event of these runs, of the logged models they made, and of these experiments and registered models.
 
-    Experiments and models come first, then runs, then points; each run's in their order. One pass over the log up to
-    the moment of the request.
+    Experiments and models come first, then runs, then points; each as the log has it, in the log's order. One pass over
+    the log up to the moment of the request.
     """
     asked = decoded(_decode_events, await request.body(), "events")
     s = services(request)
@@ -163,7 +167,23 @@ async def post_events(request: Request) -> Response:
     run_ids, experiment_ids = frozenset(asked.run_ids), frozenset(asked.experiment_ids)
     if asked.whole:
         run_ids, experiment_ids = await run_in_threadpool(_whole, s, run_ids, experiment_ids)
-    return StreamingResponse(_events(s, run_ids, experiment_ids, ends, asked.data), media_type=FRAMES)
+    registry = s.engine.registry
+    models = {x.model_id for x in list(registry.logged_models.values()) if x.source_run_id in run_ids}
+    registered = _registered(registry.models, asked.registered_models, run_ids | models if asked.whole else frozenset())
+    subjects = {RUNS: run_ids, METRICS: run_ids, REGISTRY: experiment_ids | models | registered}
+    return StreamingResponse(_events(s, subjects, ends, asked.data), media_type=FRAMES)
+
+
+def _registered(models: Models, named: Sequence[str], makers: Set[str]) -> set[str]:
+    """The subjects of registered models: of those that are named by id or name, and of which makers made a version.
+
+    makers: ids of runs and logged models.
+    """
+    found = [models.of_subject(one) or models.by_name.get(one) for one in named]
+    for model in list(models.by_id.values()) if makers else ():
+        if any(x.run_id in makers or x.model_id in makers for x in model.versions.values()):
+            found.append(model)
+    return {subject for model in found if model for subject in models.subjects(model.registered_model_id)}
 
 
 def _whole(
@@ -175,10 +195,8 @@ def _whole(
 
 
 async def _events(
-    s: Services, run_ids: frozenset[str], experiment_ids: frozenset[str], ends: dict[Partition, int], data: bool
+    s: Services, subjects: dict[str, frozenset[str]], ends: dict[Partition, int], data: bool
 ) -> AsyncIterator[bytes]:
-    models = {x.model_id for x in list(s.engine.registry.logged_models.values()) if x.source_run_id in run_ids}
-    subjects = {RUNS: run_ids, METRICS: run_ids, REGISTRY: experiment_ids | models}
     for topic in (REGISTRY, RUNS, METRICS):
         if not subjects[topic]:
             continue

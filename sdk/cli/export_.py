@@ -17,6 +17,7 @@ from headrace.sdk.going.event_file import export_events
 from headrace.sdk.going.parquet import export_parquet
 from headrace.sdk.going.portable import SUFFIX, counts
 from headrace.sdk.going.selection import Progress, Selection
+from headrace.sdk.registry import models
 from headrace.sdk.run import Experiment
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -51,7 +52,8 @@ def export_(
     """Export runs: RUN by id, or those that the options choose; all active ones if nothing is said.
 
     To a portable file: the events of the log, byte for byte, from which `headrace import` makes equal state anywhere.
-    Or to Parquet: experiments, runs, params, tags, data sets and every point of every metric, for any other tool.
+    Or to Parquet: experiments, runs, params, tags, data sets, registered models with their versions and every point of
+    every metric, for any other tool. Registered models are all of them, or those of which a chosen run made a version.
     """  # fmt: skip
     if output.exists():
         raise Failed(f"{output} exists; name one that does not, since nothing is overwritten")
@@ -60,6 +62,7 @@ def export_(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         selection, experiments = select(arrival, run, which)
+        whole = not run and not which["experiments"] and not which["filter_string"] and which["most"] == ALL_RESULTS
         with Bar(*columns, console=messages(), transient=True) as bar:
             task = bar.add_task("runs")
 
@@ -68,11 +71,12 @@ def export_(
                 bar.update(task, description=f"{counted}, {at.files:,} files ({size(at.bytes)})")
 
             if format_ == "events":
-                manifest = export_events(arrival, selection, output, artifacts, told)
+                names = [one.name for one in models.search_registered_models(source=arrival.reader)] if whole else []
+                manifest = export_events(arrival, selection, output, artifacts, told, names)
                 written: dict[str, Any] = counts(manifest)
                 left = manifest.left
             else:
-                found = export_parquet(arrival, selection, experiments, output, artifacts, told)
+                found = export_parquet(arrival, selection, experiments, output, artifacts, told, whole)
                 written = {name: one["rows"] for name, one in found["files"].items()}
                 left = found["left"]
     except NotTaken as error:

@@ -41,6 +41,7 @@ PORTABLE = "portable"
 @click.option("--prefix", metavar="TEXT", default="", help="Put TEXT before the names of experiments here.")
 @click.option("--deleted", is_flag=True, help="Deleted experiments and runs too; they are deleted here as well.")
 @click.option("--no-artifacts", is_flag=True, help="Leave artifacts out.")
+@click.option("--no-registry", is_flag=True, help="Leave registered models out.")
 @click.option(
     "--artifacts-from",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -66,6 +67,7 @@ def import_(
     prefix: str,
     deleted: bool,
     no_artifacts: bool,
+    no_registry: bool,
     artifacts_from: Path | None,
     step_multiplier: int,
     report_file: Path | None,
@@ -78,7 +80,7 @@ def import_(
     and compared; the exit code is 1 when anything differs.
     """  # fmt: skip
     mapped = {one.partition("=")[0]: one.partition("=")[2] or one for one in experiments}
-    options = Options(mapped, into, prefix, deleted, not no_artifacts)
+    options = Options(mapped, into, prefix, deleted, not no_artifacts, not no_registry)
     arrival = arrival_of(Target(to) if to else target)
     report: Report | FileReport
     try:

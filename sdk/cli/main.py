@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from headrace.sdk.cli import compare
+from headrace.sdk.cli import compare, models_changes, models_requests
 from headrace.sdk.cli.demo import demo
 from headrace.sdk.cli.doctor import doctor
 from headrace.sdk.cli.endpoints import endpoints
@@ -61,6 +61,8 @@ for command in COMMANDS:
     main.add_command(command)
 for command in compare.COMMANDS:
     runs.add_command(command)
+for command in (*models_changes.COMMANDS, *models_requests.COMMANDS):
+    models.add_command(command)
 
 
 if __name__ == "__main__":

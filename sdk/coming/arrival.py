@@ -44,13 +44,20 @@ class Rejected(NotTaken):
 class Arrival:
     """One Headrace server. For one thread."""
 
-    def __init__(self, url: str, settings: Settings, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        settings: Settings,
+        patience_s: float = PATIENCE_S,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """transport: what carries requests; a network's by default."""
         self.url = url.rstrip("/")
-        self.reader = Reader(self.url)
-        self._settings = settings
-        self._transport = HttpTransport(self.url, settings)
         timeout = httpx.Timeout(max(120.0, settings.request_timeout_s), connect=settings.connect_timeout_s)
-        self._client = httpx.Client(timeout=timeout)
+        self._client = httpx.Client(timeout=timeout, transport=transport)
+        self.reader = Reader(self.url, self._client)
+        self._settings = settings
+        self._transport = HttpTransport(self.url, settings, transport)
         self._patience_s = patience_s
 
     def close(self) -> None:
@@ -146,6 +153,28 @@ class Arrival:
         answer = self._got(f"/api/2.0/mlflow/logged-models/{quote(model_id)}")
         return None if answer is None else answer["model"]
 
+    def registered(self, name: str) -> dict[str, Any] | None:
+        """A registered model as MLflow's JSON has it, None if there is none. Raises NotTaken."""
+        answer = self._got("/api/2.0/mlflow/registered-models/get", name=name)
+        return None if answer is None else answer["registered_model"]
+
+    def stages(self) -> list[str]:
+        """Every stage a version of a registered model can be in. Raises NotTaken."""
+        answer = self._got("/api/headrace/v1/registry/stages")
+        return [] if answer is None else [str(one) for one in answer["stages"]]
+
+    def versions(self, name: str) -> list[dict[str, Any]]:
+        """The versions of a registered model as MLflow's JSON has them. Raises NotTaken."""
+        quote = '"' if "'" in name else "'"
+        asked = {"filter": f"name = {quote}{name}{quote}", "max_results": "1000"}
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = self._got("/api/2.0/mlflow/model-versions/search", **asked) or {}
+            found += answer.get("model_versions", [])
+            asked["page_token"] = answer.get("next_page_token") or ""
+            if not asked["page_token"]:
+                return found
+
     def _got(self, path: str, **params: str) -> dict[str, Any] | None:
         def ask() -> dict[str, Any] | None:
             try:
@@ -196,13 +225,21 @@ class Arrival:
             raise NotTaken(f"{self.url} broke off an answer: {error}") from error
 
     def events(
-        self, run_ids: Sequence[str], experiment_ids: Sequence[str] = (), whole: bool = False, data: bool = True
+        self,
+        run_ids: Sequence[str],
+        experiment_ids: Sequence[str] = (),
+        whole: bool = False,
+        data: bool = True,
+        registered: Sequence[str] = (),
     ) -> Iterator[tuple[Envelope, bytes]]:
-        """The log's events of runs and experiments, each with its frame. Raises NotTaken.
+        """The log's events of runs, experiments and registered models, each with its frame. Raises NotTaken.
 
-        whole: also of the runs that these were forked from, and of all their experiments. data: else attributes only.
+        whole: also of the runs that these were forked from, of all their experiments, and of the registered models of
+        which they made a version. data: else attributes only. registered: ids or names.
         """
         asked = {"run_ids": list(run_ids), "experiment_ids": list(experiment_ids), "whole": whole, "data": data}
+        if registered:
+            asked["registered_models"] = list(registered)
         try:
             with self._client.stream("POST", f"{self.url}/api/headrace/v1/export/events", json=asked) as answer:
                 self._check(answer)
@@ -254,6 +291,18 @@ class Arrival:
     def sha256_at(self, place: str) -> str:
         """SHA-256 in hex of a file of the artifact store, as the server gives it. Raises NotTaken."""
         return self._hashed(f"/api/2.0/mlflow-artifacts/artifacts/{quote(place)}")
+
+    def fetch_at(self, place: str, target: Path) -> None:
+        """Download a file of the artifact store. Raises NotTaken, OSError."""
+
+        def ask() -> None:
+            url = f"{self.url}/api/2.0/mlflow-artifacts/artifacts/{quote(place)}"
+            with self._client.stream("GET", url, follow_redirects=True) as answer, open(target, "wb") as file:
+                self._check(answer)
+                for block in answer.iter_bytes(1024 * 1024):
+                    file.write(block)
+
+        self.patiently(ask)
 
     def _hashed(self, path: str) -> str:
         def ask() -> str:

@@ -96,6 +96,8 @@ class FileImport:
             self.progress.bytes += size
             self._told(self.progress)
         known = self._experiments()
+        self._check_registered()
+        self._check_stages()
         if self._files:
             self._send_files()
         held = self._hashes(lambda envelope, _: _id_hash(envelope), data=False)
@@ -122,6 +124,26 @@ class FileImport:
                 )
             known.add(experiment_id)
         return known
+
+    def _check_registered(self) -> None:
+        """Raises NotTaken when the name of a registered model of the file is another's there."""
+        ours = self._file.manifest.registered_models
+        for name in sorted(set(ours.values())):
+            held = self._arrival.registered(name)
+            if held is not None and held.get("headrace", {}).get("registered_model_id") not in ours:
+                raise NotTaken(
+                    f"there is another registered model {name!r} already: rename one of them (`headrace models rename`)"
+                )
+
+    def _check_stages(self) -> None:
+        """Raises NotTaken when versions of the file may be in stages that are none there."""
+        there = {stage.lower() for stage in self._arrival.stages()} if self._file.manifest.stages else set()
+        lacking = [stage for stage in self._file.manifest.stages if stage.lower() not in there]
+        if lacking:
+            raise NotTaken(
+                f"the file has the stages {', '.join(lacking)} of its own: set them there first"
+                " (`headrace models stages --set …`)"
+            )
 
     def _send_files(self) -> None:
         with tempfile.TemporaryDirectory(prefix="headrace-import-") as folder:
@@ -174,7 +196,9 @@ class FileImport:
         def found() -> Iterator[int]:
             for start in range(0, max(1, len(manifest.run_ids)), 50_000):
                 run_ids = manifest.run_ids[start : start + 50_000]
-                for envelope, frame in self._arrival.events(run_ids, list(manifest.experiments), data=data):
+                others = ([*manifest.experiments], [*manifest.registered_models]) if not start else ([], [])
+                asked = self._arrival.events(run_ids, others[0], data=data, registered=others[1])
+                for envelope, frame in asked:
                     yield hashed(envelope, frame)
 
         hashes = np.fromiter(found(), np.uint64)

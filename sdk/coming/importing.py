@@ -21,6 +21,7 @@ from headrace.sdk.coming.mlflow_json import run_of
 from headrace.sdk.coming.models import import_models
 from headrace.sdk.coming.options import ORIGIN, Options, Progress
 from headrace.sdk.coming.placing import place
+from headrace.sdk.coming.registering import import_registered
 from headrace.sdk.coming.report import Report, RunReport
 from headrace.sdk.coming.source import (
     Left,
@@ -89,6 +90,7 @@ class Import:
             while window := list(islice(left, WINDOW_RUNS)):
                 self._window(window, experiment, experiment_id, name)
             import_models(self._source, self._arrival, self.report, experiment, experiment_id, root, self._options)
+        import_registered(self._source, self._arrival, self.report, self._options)
         self.report.left += self._source.left
         # What was read twice was met twice.
         self.report.left = list(dict.fromkeys(self.report.left))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from headrace.ingest import events
 from headrace.ingest.limits import is_run_id
+from headrace.sdk.coming import registered
 from headrace.sdk.coming.local_files import files_below, folder_of
 from headrace.sdk.coming.mlflow_json import MODEL_STATUS
 from headrace.sdk.coming.source import (
@@ -21,6 +22,7 @@ from headrace.sdk.coming.source import (
     SourceExperiment,
     SourceFault,
     SourceModel,
+    SourceRegistered,
     SourceRun,
     integer,
     series_of,
@@ -36,7 +38,6 @@ _NEEDED = {
     "tags": {"key", "value", "run_uuid"},
 }
 _NOT_CARRIED = {
-    "registered_models": "registered models",
     "trace_info": "traces",
     "assessments": "assessments of traces",
     "webhooks": "webhooks",
@@ -167,6 +168,9 @@ class MlflowDatabase:
     def model_files(self, model_id: str) -> Iterator[LocalFile]:
         row = next(self._rows("SELECT artifact_location FROM logged_models WHERE model_id = ?", model_id), None)
         return self._files(str(row[0] or "") if row is not None else "", model_id, "")
+
+    def registered(self) -> Iterator[SourceRegistered]:
+        return registered.in_tables(self._rows, self._columns, self.left)
 
     def _files(self, uri: str, owner: str, run_id: str) -> Iterator[LocalFile]:
         if not uri:

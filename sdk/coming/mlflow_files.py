@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.ingest import events
 from headrace.ingest.limits import is_run_id
+from headrace.sdk.coming import registered
 from headrace.sdk.coming.local_files import files_below, folder_of, names_below, read_small, texts_below
 from headrace.sdk.coming.mlflow_json import MODEL_STATUS, status_of
 from headrace.sdk.coming.source import (
@@ -18,6 +19,7 @@ from headrace.sdk.coming.source import (
     SourceExperiment,
     SourceFault,
     SourceModel,
+    SourceRegistered,
     SourceRun,
     integer,
     series_of,
@@ -47,9 +49,6 @@ class MlflowFiles:
         self.left: list[Left] = []
         if not any(self._experiment_folders()):
             raise SourceFault(f"{root} is no mlruns folder: none of its folders has a meta.yaml")
-        for registered in names_below(root / "models"):
-            if registered.count("/") == 1 and registered.endswith("/meta.yaml"):
-                self.left.append(Left("", f"registered model {registered.split('/')[0]}", "it is not carried over yet"))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -156,6 +155,9 @@ class MlflowFiles:
 
     def model_files(self, model_id: str) -> Iterator[LocalFile]:
         yield from files_below(self._models[model_id] / "artifacts", "", self.left)
+
+    def registered(self) -> Iterator[SourceRegistered]:
+        return registered.in_folders(self._root / "models", read_yaml, self.left)
 
     def _experiment_folders(self) -> Iterator[Path]:
         for parent in (self._root, self._root / TRASH):

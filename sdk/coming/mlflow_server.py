@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 import httpx
 from headrace.ingest.limits import is_run_id
 from headrace.sdk.coming.mlflow_json import model_of, pairs, run_of
+from headrace.sdk.coming.registered import of_json, shown
 from headrace.sdk.coming.source import (
     Left,
     Series,
     SourceExperiment,
     SourceFault,
     SourceModel,
+    SourceRegistered,
     SourceRun,
     integer,
     series_of,
@@ -150,6 +152,20 @@ class MlflowServer:
 
         for path in self._walk(entries, "", 0):
             yield _RemoteFile(self, path, f"{base}/files", {"artifact_file_path": path})
+
+    def registered(self) -> Iterator[SourceRegistered]:
+        try:
+            found = [*self._pages("GET", f"{V2}/registered-models/search", "registered_models", {"max_results": 100})]
+        except SourceFault as error:
+            if getattr(error.__cause__, "response", None) is None:
+                raise
+            return  # a server of before MLflow 1.4, or without a registry, has none
+        for model in found:
+            name = str(model.get("name"))
+            quote = '"' if "'" in name else "'"
+            asked = {"filter": f"name = {quote}{name}{quote}", "max_results": 200}
+            versions = self._pages("GET", f"{V2}/model-versions/search", "model_versions", asked)
+            yield from shown(of_json(model, versions), self.left)
 
     def fetch(self, address: str, params: dict[str, str], target: Path) -> None:
         """Download a file. Raises SourceFault, OSError."""

@@ -28,6 +28,7 @@ from headrace.sdk.coming.source import (
     SourceFault,
     SourceFile,
     SourceModel,
+    SourceRegistered,
     SourceRun,
     derived_id,
     series_of,
@@ -143,6 +144,9 @@ class Neptune:
         return iter(())
 
     def model_files(self, model_id: str) -> Iterator[SourceFile]:
+        return iter(())
+
+    def registered(self) -> Iterator[SourceRegistered]:
         return iter(())
 
     def _add(self, first: Path) -> None:

@@ -15,7 +15,8 @@ class Options:
     """What is imported, and where to.
 
     experiments: only these, and the name each gets here; none for all. into: one experiment for all runs. prefix: of
-    the names of experiments here. deleted: deleted experiments and runs too. files: artifacts too.
+    the names of experiments here. deleted: deleted experiments and runs too. files: artifacts too. registry: registered
+    models too.
     """
 
     experiments: dict[str, str] = field(default_factory=dict)
@@ -23,6 +24,7 @@ class Options:
     prefix: str = ""
     deleted: bool = False
     files: bool = True
+    registry: bool = True
 
     def name_of(self, experiment: SourceExperiment) -> str | None:
         """The name an experiment gets here, None when it is not asked for."""

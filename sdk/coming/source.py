@@ -89,6 +89,39 @@ class SourceModel:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SourceVersion:
+    """A version there. source: the URI it was made from; location: where its files lie. Times in ms since the epoch."""
+
+    version: int
+    creation_time_ms: int = 0
+    update_time_ms: int = 0
+    user_id: str = ""
+    stage: str = "None"
+    description: str = ""
+    source: str = ""
+    location: str = ""
+    run_id: str = ""
+    run_link: str = ""
+    model_id: str = ""
+    status: str = "READY"
+    status_message: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRegistered:
+    """A registered model there. versions: in the order of their numbers; aliases: the version of each."""
+
+    name: str
+    description: str = ""
+    creation_time_ms: int = 0
+    update_time_ms: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    versions: tuple[SourceVersion, ...] = ()
+
+
 class SourceFile(Protocol):
     """A file of a run or model there. path: below its root, as `artifact_path_fault` allows."""
 
@@ -136,6 +169,10 @@ class Source(Protocol):
 
     def model_files(self, model_id: str) -> Iterator[SourceFile]:
         """The files of a logged model."""
+        ...
+
+    def registered(self) -> Iterator[SourceRegistered]:
+        """The registered models, with all their versions."""
         ...
 
     def close(self) -> None:

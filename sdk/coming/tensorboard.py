@@ -17,6 +17,7 @@ from headrace.sdk.coming.source import (
     SourceFault,
     SourceFile,
     SourceModel,
+    SourceRegistered,
     SourceRun,
     derived_id,
     series_of,
@@ -105,6 +106,9 @@ class TensorBoard:
         return iter(())
 
     def model_files(self, model_id: str) -> Iterator[SourceFile]:
+        return iter(())
+
+    def registered(self) -> Iterator[SourceRegistered]:
         return iter(())
 
     def _read(self, run_id: str) -> _Read:

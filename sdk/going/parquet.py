@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from headrace.sdk.coming.arrival import Arrival
 from headrace.sdk.coming.mlflow_json import run_of
 from headrace.sdk.coming.source import SourceRun
 from headrace.sdk.going.selection import Progress, Selection, fetch, files_of
+from headrace.sdk.registry import models
+from headrace.sdk.registry.types import version_of
 from headrace.sdk.run import Experiment
 from headrace.sdk.transport import sha256_of
 from headrace.sdk.version import VERSION
@@ -49,6 +51,20 @@ SCHEMAS = {
     "models": pa.schema([("run_id", _TEXT), ("model_id", _TEXT), ("direction", _TEXT), ("step", pa.int64())]),
     "metrics": pa.schema(
         [("run_id", _TEXT), ("key", _TEXT), ("step", pa.int64()), ("timestamp_ms", _TIME), ("value", pa.float64())]
+    ),
+    "registered_models": pa.schema(
+        [
+            ("name", _TEXT), ("description", _TEXT), ("creation_time_ms", _TIME), ("last_update_time_ms", _TIME),
+            ("aliases", pa.map_(_TEXT, pa.int64())), ("tags", pa.map_(_TEXT, _TEXT)),
+        ]
+    ),
+    "model_versions": pa.schema(
+        [
+            ("name", _TEXT), ("version", pa.int64()), ("stage", _TEXT), ("stage_comment", _TEXT), ("run_id", _TEXT),
+            ("model_id", _TEXT), ("source", _TEXT), ("status", _TEXT), ("digest", _TEXT), ("description", _TEXT),
+            ("user_id", _TEXT), ("creation_time_ms", _TIME), ("last_update_time_ms", _TIME),
+            ("aliases", pa.list_(_TEXT)), ("tags", pa.map_(_TEXT, _TEXT)),
+        ]
     ),
     "artifacts": pa.schema([("run_id", _TEXT), ("path", _TEXT), ("size", pa.int64()), ("sha256", _TEXT)]),
 }  # fmt: skip
@@ -91,9 +107,11 @@ def export_parquet(
     folder: Path,
     files: bool,
     told: Callable[[Progress], None],
+    whole: bool = False,
 ) -> dict[str, Any]:
     """Write the files of a selection into a new folder, and a manifest with their rows and checksums; the manifest.
 
+    whole: with all registered models; else with those of which a selected run made a version.
     files: artifacts too, in `artifacts/<run id>/`. The folder takes its name once it is whole.
     Raises NotTaken, OSError.
     """
@@ -104,10 +122,12 @@ def export_parquet(
     try:
         written = {name: _File(part, name) for name in SCHEMAS if files or name != "artifacts"}
         seen: set[str] = set()
+        run_ids: set[str] = set()
         runs = selection.runs()
         while group := list(islice(runs, RUNS_A_GROUP)):
             _add_runs(written, group, selection.names)
             seen |= {str(run["info"]["experiment_id"]) for run in group}
+            run_ids |= {str(run["info"]["run_id"]) for run in group}
             for batch in arrival.points([str(run["info"]["run_id"]) for run in group], inherited=True):
                 written["metrics"].add(pa.Table.from_batches([batch]))
                 progress.points += batch.num_rows
@@ -117,6 +137,10 @@ def export_parquet(
                 told(progress)
             progress.runs += len(group)
             told(progress)
+        made_by = None if whole else run_ids
+        for model, versions in _registered(arrival, made_by):
+            written["registered_models"].add([model])
+            written["model_versions"].add(versions)
         written["experiments"].add([_experiment(experiments[x]) for x in sorted(seen) if x in experiments])
         manifest = {"format": "parquet", "made_by": f"headrace {VERSION}", "source": arrival.url,
                     "selection": selection.told, "left": left, "files": {}}  # fmt: skip
@@ -182,6 +206,41 @@ def _experiment(one: Experiment) -> dict[str, Any]:
         "last_update_time_ms": one.last_update_time,
         "tags": list(one.tags.items()),
     }
+
+
+def _registered(arrival: Arrival, made_by: Set[str] | None) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """The rows of each registered model and its versions. made_by: only those of which these runs made a version."""
+    for model in models.search_registered_models(source=arrival.reader):
+        found = [version_of(one) for one in arrival.versions(model.name)]
+        if made_by is not None and not any(one.run_id in made_by for one in found):
+            continue
+        rows = [
+            {
+                **{name: getattr(one, name) for name in _VERSION},
+                "stage": one.current_stage,
+                "creation_time_ms": one.creation_timestamp,
+                "last_update_time_ms": one.last_updated_timestamp,
+                "tags": list(one.tags.items()),
+            }
+            for one in found
+        ]
+        yield (
+            {
+                "name": model.name,
+                "description": model.description,
+                "creation_time_ms": model.creation_timestamp,
+                "last_update_time_ms": model.last_updated_timestamp,
+                "aliases": list(model.aliases.items()),
+                "tags": list(model.tags.items()),
+            },
+            rows,
+        )
+
+
+_VERSION = (
+    *("name", "version", "stage_comment", "run_id", "model_id", "source", "status", "digest", "description"),
+    *("user_id", "aliases"),
+)
 
 
 def _fetched(

@@ -56,7 +56,8 @@ class Artifact(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """What a portable file holds. run_ids: of all its runs; selected: how many of these were asked for.
 
-    experiments: their names by id. left: what was to be in it and is not, a line each.
+    experiments: their names by id; registered_models: likewise. stages: that their
+    versions could be in. left: what was to be in it and is not, a line each.
     """
 
     format: str
@@ -71,6 +72,8 @@ class Manifest(msgspec.Struct, frozen=True):
     members: list[Member]
     artifacts: list[Artifact] = []
     left: list[str] = []
+    registered_models: dict[str, str] = {}
+    stages: list[str] = []
 
 
 class Writer:
@@ -112,13 +115,20 @@ class Writer:
         return size
 
     def finish(
-        self, source: str, run_ids: list[str], selected: int, experiments: dict[str, str], left: list[str]
+        self,
+        source: str,
+        run_ids: list[str],
+        selected: int,
+        experiments: dict[str, str],
+        left: list[str],
+        registered: dict[str, str] | None = None,
+        stages: list[str] | None = None,
     ) -> None:
         """Write the manifest; nothing may be added after it."""
         self._flush()
         manifest = Manifest(
             "headrace", FORMAT_VERSION, f"headrace {VERSION}", SystemClock().time_ms(), source, run_ids, selected,
-            experiments, self.events, self._members, self._artifacts, left,
+            experiments, self.events, self._members, self._artifacts, left, registered or {}, stages or [],
         )  # fmt: skip
         self._zip.writestr(_MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
 
@@ -217,6 +227,7 @@ def counts(manifest: Manifest) -> dict[str, Any]:
     return {
         "runs": len(manifest.run_ids),
         "experiments": len(manifest.experiments),
+        "registered_models": len(set(manifest.registered_models.values())),
         "events": manifest.events,
         "artifacts": len(manifest.artifacts),
     }

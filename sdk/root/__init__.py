@@ -143,6 +143,7 @@ _MODULES = (
     "models",
     "onnx",
     "pyfunc",
+    "registry",
     "pytorch",
     "sklearn",
     "statsmodels",
@@ -151,7 +152,7 @@ _MODULES = (
 )
 """Modules of this package that are imported at their first use: `import headrace` stays light."""
 
-_FUNCTIONS = {"autolog": "headrace.sdk.autolog.everything"}
+_FUNCTIONS = {"autolog": "headrace.sdk.autolog.everything", "register_model": "headrace.registry"}
 """Functions that come with modules of their own, imported at their first use too."""
 
 
