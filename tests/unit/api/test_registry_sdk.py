@@ -41,7 +41,7 @@ def told(done: Result) -> Any:
 
 def position(server: Server) -> str:
     """The moment behind all that was written."""
-    end = server.services.engine.folded.offsets()
+    end = server.log.end()
     return ",".join(f"{p.topic}/{p.partition}/{offset}" for p, offset in end.items())
 
 
