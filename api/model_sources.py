@@ -128,7 +128,7 @@ async def _of_models(
 
 def registered(registry: Registry, uri: str, parts: tuple[str, ...]) -> tuple[RegisteredModel, ModelVersion]:
     """The version that a models:/ URI names. Raises INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST."""
-    name, at, alias = parts[0].partition("@") if len(parts) == 1 else (parts[0] if parts else "", "", "")
+    name, at, alias = parts[0].rpartition("@") if len(parts) == 1 else (parts[0] if parts else "", "", "")
     if not name or len(parts) > 2 or (len(parts) == 1 and not at):
         raise invalid(
             f"Invalid model version source: '{uri}'. A models:/ URI is models:/name/version, models:/name/stage,"
@@ -240,6 +240,12 @@ def _outside(uri: str, name: str) -> ApiError:
         f"Invalid model version source: '{uri}'. The {name} request parameter must identify the resource that contains"
         " the source."
     )
+
+
+def is_owned(location: str, owner: str) -> bool:
+    """Whether a location lies at or below the artifact URI of a run or logged model."""
+    inner = _parts(location)
+    return ".." not in inner[2] and _within(inner, _parts(owner))
 
 
 def versions_below(registry: Registry) -> Callable[[str], str]:

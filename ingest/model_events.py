@@ -143,7 +143,8 @@ class ModelVersionFinalized(Event, frozen=True):
     """The registering of a version came to an end. The first such event of a version holds.
 
     status: READY or FAILED_REGISTRATION. message: why, or what is worth knowing. digest: of its files, empty where
-    they are out of the server's reach; files, file_bytes: how many they were.
+    they are out of the server's reach; files, file_bytes: how many they were. storage_location: where they lie, empty
+    where that is known already.
     """
 
     version_id: str
@@ -152,6 +153,7 @@ class ModelVersionFinalized(Event, frozen=True):
     message: str = ""
     files: Int64 = 0
     file_bytes: Int64 = 0
+    storage_location: str = ""
 
 
 class ModelVersionDescribed(Event, frozen=True):

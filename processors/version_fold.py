@@ -55,6 +55,7 @@ def fold(before: RegisteredModel, told: Told, event: Event, stages: Stages) -> R
                 digest=event.digest,
                 files=event.files,
                 file_bytes=event.file_bytes,
+                storage_location=event.storage_location or version.storage_location,
                 last_update_time_ms=told.time_ms,
             )
         case m.ModelVersionDescribed():

@@ -208,6 +208,25 @@ def test_what_never_came_is_marked_failed(registry: Registry) -> None:
     )
 
 
+def test_what_a_trainer_registers_must_be_of_its_own_run_or_model(registry: Registry) -> None:
+    run_id, uri = run_with_model(registry.server)
+    other, _ = run_with_model(registry.server)
+    cases = [
+        (run_id, uri, ("READY", DIGEST)),
+        ("", "s3://bucket/x", ("READY", None)),
+        (other, uri, ("FAILED_REGISTRATION", None)),
+        ("", uri, ("FAILED_REGISTRATION", None)),
+        (run_id, "mlflow-artifacts:/", ("FAILED_REGISTRATION", None)),
+        (run_id, f"{uri}/../../..", ("FAILED_REGISTRATION", None)),
+    ]
+    for number, (run, location, expected) in enumerate(cases):
+        name = f"owned-{run_id[:8]}-{number}"
+        version = m.ModelVersionCreated("v1", location, run_id=run)
+        append(registry.server, f"s-{name}", m.RegisteredModelCreated(name), version)
+        found = until_not_pending(registry, name)
+        assert (found["status"], found["headrace"].get("digest")) == expected
+
+
 # --- stages -----------------------------------------------------------------------------------------------------------
 
 
