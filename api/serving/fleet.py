@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from headrace.api.appender import Appender
 from headrace.api.serving import model_files
@@ -28,6 +28,9 @@ from headrace.processors.entities import Entities
 from headrace.sdk.serving.faults import Refused
 
 logger = logging.getLogger("headrace.serving")
+
+BUSY_S: Final = 2.0
+"""Endpoints that were asked within this are busy: what loads meanwhile gives way."""
 
 
 class Fleet:
@@ -129,10 +132,15 @@ class Fleet:
             stats,
             self._prepare,
             self._turns,
-            any(served.serving for endpoint in self.endpoints.values() for served in endpoint.serveds),
+            self._is_busy(),
             self._settings.endpoint_load_s,
             self._settings.body_bytes_max,
         )
+
+    def _is_busy(self) -> bool:
+        """Whether anybody would notice that a model loads."""
+        since_s = asyncio.get_running_loop().time() - BUSY_S
+        return any(served.asked_s > since_s for endpoint in self.endpoints.values() for served in endpoint.serveds)
 
     async def _prepare(self, version: Version, options: EndpointOptions) -> Prepared:
         """Raises LoadFailed."""

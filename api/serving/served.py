@@ -102,6 +102,8 @@ class Served:
         self.environment = ""
         self.load_s = 0.0
         self.in_flight = 0
+        self.asked_s = 0.0
+        """When it was last asked anything, on the loop's clock; 0 for never."""
         self.workers: list[WorkerProcess] = []
         self._prepare = prepare
         self._turns = turns
@@ -152,8 +154,9 @@ class Served:
             )
         self.in_flight += 1
         self._bytes += len(body)
+        self.asked_s = asyncio.get_running_loop().time()
         try:
-            deadline_s = asyncio.get_running_loop().time() + options.timeout_s + ANSWER_GRACE_S
+            deadline_s = self.asked_s + options.timeout_s + ANSWER_GRACE_S
             for attempt in range(1, ATTEMPTS + 1):
                 worker = self._pick() or await self._one_that_serves(deadline_s)
                 try:

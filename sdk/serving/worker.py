@@ -27,7 +27,7 @@ from headrace.sdk.serving.frames import Frame, FrameProtocol, Load, Ready
 PR_SET_PDEATHSIG: Final = 1
 OOM_SCORE: Final = 500
 """Where memory ends the kernel takes a worker before the server."""
-LOADING_NICENESS: Final = 5
+LOADING_NICENESS: Final = 10
 REASON_CHARS_MAX: Final = 2_000
 LOAD_WAIT_S: Final = 30.0
 DRAIN_S: Final = 120.0
