@@ -66,8 +66,9 @@ def main() -> None:
             classifier.export_saved_model(folder, receiver)  # autolog logs it as the run's `model`
 
     headrace.flush()
-    model = headrace.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
-    again = [SPECIES[one] for one in model.predict(UNSEEN)["class_ids"].map(int)]
+    answer = headrace.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(UNSEEN)
+    print("The reloaded model answers with", *sorted(answer.columns))
+    again = [SPECIES[int(one)] for one in answer["class_ids"]]
     for first, second in zip(predicted, again, strict=True):
         print(f"Original prediction is {first}, reloaded prediction is {second}")
 

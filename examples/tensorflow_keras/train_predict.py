@@ -55,6 +55,7 @@ def main() -> None:
     headrace.flush()
     predicted = [SPECIES[place] for place in model.predict(UNSEEN.to_numpy(), verbose=0).argmax(axis=1)]
     answer = headrace.pyfunc.load_model(logged.model_uri).predict(UNSEEN)
+    print("The reloaded model answers with", *sorted(answer.columns))
     again = [SPECIES[int(one)] for one in answer["class_ids"]]
     for first, second in zip(predicted, again, strict=True):
         print(f"Original prediction is {first}, reloaded prediction is {second}")

@@ -139,7 +139,16 @@ def _after(
                 files.log_artifact(best, "restored_model_checkpoint", run_id=opened.run_id)
     if options.log_models:
         with guard(NAME, "the model"):
-            log_trained(module, NAME, opened.run_id, options, example=seen.get("input"), output=seen.get("output"))
+            example, output = seen.get("input"), seen.get("output")
+            log_trained(
+                module,
+                NAME,
+                opened.run_id,
+                options,
+                example=example,
+                output=output,
+                serialization_format="pickle",
+            )
 
 
 def _watch(module: Any, seen: dict[str, Any]) -> Callable[[], None]:

@@ -85,7 +85,7 @@ def _save_keras(model: Any, folder: Path, objects: Mapping[str, Any] | None, opt
     save_format = str(options.get("save_format", "tf"))
     (data / "keras_module.txt").write_text("tensorflow.keras")
     (data / "save_format.txt").write_text(save_format)
-    new = int(str(tensorflow.keras.__version__).partition(".")[0]) >= 3
+    new = int(str(getattr(tensorflow.keras, "__version__", "2")).partition(".")[0]) >= 3
     ending = ".h5" if save_format == "h5" else ".keras" if new else ""
     if new:
         options.pop("save_format", None)

@@ -19,6 +19,7 @@ from tests.environments import tensorflow_2_15
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+ANSWER = "answers with all_class_ids all_classes class_ids classes logits probabilities"
 SCALARS = {f"dnn/{layer}/fraction_of_zero_values" for layer in ("hiddenlayer_0", "hiddenlayer_1", "logits")}
 
 
@@ -98,6 +99,7 @@ def test_the_estimator_logs_what_mlflow_1_logged_and_loads_back(
     assert steps(place, run, "global_step/sec") == [101, 201]
     assert steps(place, run, "accuracy") == steps(place, run, "average_loss") == [250]
     assert "tensorboard_logs" in files(place, run)
+    assert ANSWER in printed
     pairs = [line.split() for line in printed.splitlines() if line.startswith("Original prediction")]
     assert len(pairs) == 3
     assert all(words[3].rstrip(",") == words[-1] for words in pairs)
@@ -114,7 +116,38 @@ def test_the_keras_twin_logs_its_fit_and_answers_as_an_estimator_does(place: Ser
     assert steps(place, run, "loss") == list(range(50))
     assert steps(place, run, "batch_loss") == [100]
     assert "model_summary.txt" in files(place, run)
+    assert ANSWER in printed
     pairs = [line.split() for line in printed.splitlines() if line.startswith("Original prediction")]
     assert len(pairs) == 3
     assert all(words[3].rstrip(",") == words[-1] for words in pairs)
     assert len(run["outputs"]["model_outputs"]) == 2
+
+
+KERAS_2 = """
+import sys
+import numpy as np, headrace, headrace.pyfunc, headrace.tensorflow
+headrace.init(sys.argv[1], spool_dir=sys.argv[2], record_environment=False)
+headrace.tensorflow.autolog()
+import tensorflow as tf
+X, Y = np.eye(4, dtype="float32"), np.arange(4) % 2
+model = tf.keras.Sequential([tf.keras.layers.Dense(2, "softmax", input_shape=(4,))])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(x=X, y=Y, epochs=3, verbose=0)
+headrace.flush()
+[folder] = __import__("pathlib").Path(sys.argv[1]).glob("artifacts/*/models/*/artifacts")
+difference = abs(headrace.pyfunc.load_model(folder).predict(X) - model.predict(X, verbose=0)).max()
+assert difference < 1e-6, difference
+"""
+
+
+def test_keras_2_of_that_tensorflow_is_logged_too(tmp_path: Path, missing: Callable[[str], None]) -> None:
+    done = subprocess.run(
+        [str(tensorflow_2_15(missing)), "-c", KERAS_2, str(tmp_path / "data"), str(tmp_path / "spool")],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert "was not logged" not in done.stderr
