@@ -19,6 +19,7 @@ from headrace.sdk.flavors.flavor import Predictor, Saved
 from headrace.sdk.models import python_model
 from headrace.sdk.models.mlmodel import NoModel, pyfunc_entry
 from headrace.sdk.models.python_model import FunctionModel, PythonModel, PythonModelContext
+from headrace.sdk.models.requirements import headrace_pin
 from headrace.sdk.models.unpickling import dump_python_model, load_pickle
 
 NAME = "python_function"
@@ -61,7 +62,9 @@ def save(
         source = Path(model).absolute()
         shutil.copyfile(source, folder / source.name)
         loader, keys["model_code_path"] = CODE_LOADER_MODULE, source.name
-        modules += tuple(sorted(_imports(source)))
+        imported = _imports(source)
+        modules += tuple(sorted(imported))
+        extra = (headrace_pin(),) if "headrace" in imported else ()
     else:
         import cloudpickle
 
@@ -70,6 +73,7 @@ def save(
         keys["cloudpickle_version"] = cloudpickle.__version__
         dump_python_model(model, folder / "python_model.pkl")
         modules += tuple(sorted(_modules_of(model)))
+        extra = (headrace_pin(),) if _needs_headrace(model) else ()
     kept = {}
     for name, path in (artifacts or {}).items():
         target = folder / "artifacts" / Path(path).name
@@ -220,6 +224,13 @@ def _mlflow_or_standin() -> Iterator[None]:
     finally:
         for name in modules:
             sys.modules.pop(name, None)
+
+
+def _needs_headrace(model: Any) -> bool:
+    """Whether a model's class is pickled by its name, and its module imports our base class."""
+    kind = type(model)
+    by_name = kind.__module__ not in ("__main__", PythonModel.__module__) and "<locals>" not in kind.__qualname__
+    return by_name and isinstance(model, PythonModel)
 
 
 def _modules_of(model: Any) -> set[str]:

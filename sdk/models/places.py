@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from headrace.sdk import reader
 from headrace.sdk.models import fetching, loading, pyfunc
-from headrace.sdk.models.cache import Cache
+from headrace.sdk.models.cache import Cache, check
 from headrace.sdk.models.logged import ModelInfo
 from headrace.sdk.models.mlmodel import Metadata, NoModel
 from headrace.sdk.models.pyfunc import PyFuncModel
@@ -107,6 +107,8 @@ def _folder_of(model_uri: str | os.PathLike[str]) -> tuple[Path, Found | None]:
     found = resolve(uri)
     here = _on_this_disk(found.artifact_uri)
     if here is not None:
+        if found.digest:
+            check(here, found.digest, found.name)
         return here, found
     settings = process.settings()
     download = _downloading(found)

@@ -31,8 +31,11 @@ class PyFuncModel:
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Predictions for data: a DataFrame, Series, array, dict, list, sparse matrix or scalar, as the model takes it.
 
+        An Arrow table or record batch is taken as the DataFrame it makes.
         Raises SchemaMismatch for data or params that do not fit the signature; and what the model raises.
         """
+        if type(data).__module__ == "pyarrow.lib" and hasattr(data, "to_pandas"):
+            data = data.to_pandas()
         return self.predictor.predict(self.plan.enforce(data), self.plan.params(params))
 
     @property

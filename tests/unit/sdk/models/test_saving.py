@@ -8,6 +8,7 @@ from typing import Any
 import headrace
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from headrace.models import Metadata, NoModel, infer_signature
@@ -68,6 +69,16 @@ def test_the_file_says_all_that_mlflow_says(
     assert Metadata.read(tmp_path / "model").to_dict() == said
 
 
+def test_an_arrow_table_is_taken_as_its_frame(
+    tmp_path: Path, data: tuple[pd.DataFrame, list[int]], estimator: LogisticRegression
+) -> None:
+    headrace.models.save_model(estimator, tmp_path / "model", input_example=data[0].head(2))
+    loaded = headrace.pyfunc.load_model(tmp_path / "model")
+    table = pa.Table.from_pandas(data[0])
+    assert (loaded.predict(table) == estimator.predict(data[0])).all()
+    assert (loaded.predict(table.to_batches()[0]) == estimator.predict(data[0])).all()
+
+
 def test_its_requirements_are_pins_of_what_it_uses(tmp_path: Path, estimator: LogisticRegression) -> None:
     headrace.models.save_model(estimator, tmp_path / "model", extra_pip_requirements=["sentinel==1"])
 
@@ -75,6 +86,16 @@ def test_its_requirements_are_pins_of_what_it_uses(tmp_path: Path, estimator: Lo
     assert [line.partition("==")[0] for line in lines] == ["cloudpickle", "numpy", "scikit-learn", "scipy", "sentinel"]
     conda = yaml.safe_load((tmp_path / "model" / "conda.yaml").read_text())
     assert conda["dependencies"][-1] == {"pip": lines}
+
+
+def test_headrace_is_required_where_the_models_code_imports_it(tmp_path: Path) -> None:
+    class ByValue(PythonModel):
+        pass
+
+    for name, model, wanted in (("by_value", ByValue(), False), ("by_name", Adder(), True)):
+        headrace.pyfunc.save_model(tmp_path / name, model)
+        lines = (tmp_path / name / "requirements.txt").read_text().split()
+        assert (f"headrace=={headrace.__version__}" in lines) == wanted, name
 
 
 class Adder(PythonModel):
