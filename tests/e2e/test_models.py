@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from headrace.sdk.reader import ReadFailed
 from sklearn.linear_model import LinearRegression
 
 from tests.e2e.conftest import Server, eventually_of
+from tests.environments import MLFLOW_3, environment
+from tests.missing import report
 
 pytestmark = pytest.mark.e2e
 pytest.importorskip("chdb")
@@ -154,3 +158,30 @@ def test_an_artifact_that_an_older_client_logged_as_a_model_loads_from_its_run(s
     assert headrace.flush(60)
 
     assert shop.slope(f"runs:/{run.info.run_id}/old/model") == 3.0
+
+
+STOCK = """
+import sys, mlflow, numpy
+mlflow.set_tracking_uri(sys.argv[1])
+data = numpy.arange(6.0).reshape(3, 2)
+for uri in sys.argv[2:]:
+    model = mlflow.pyfunc.load_model(uri)
+    print(uri, model.predict(data).round(6).tolist(), model.metadata.run_id, mlflow.sklearn.load_model(uri).coef_.shape)
+"""
+
+
+@pytest.mark.mlflow
+def test_stock_mlflow_loads_what_we_logged_by_its_own_client(shop: Shop) -> None:
+    first = shop.models[0]
+    uris = [first.model_uri, f"runs:/{first.run_id}/line", "models:/Line/1"]
+    python = environment("mlflow-3.17.2", MLFLOW_3, report)
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HEADRACE_", "PYTHON"))
+    }
+    done = subprocess.run(
+        [str(python), "-c", STOCK, shop.server.url, *uris],
+        capture_output=True, text=True, check=False, timeout=300, cwd=shop.cache,
+        env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == [f"{uri} [0.0, 2.0, 4.0] {first.run_id} (2,)" for uri in uris]
