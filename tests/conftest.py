@@ -26,17 +26,36 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """What starts processes comes one test after the other on one worker, every other file as a whole on any."""
+LATE = (
+    *("cli", "compare", "demo", "export", "fuzz_api", "import", "import_mlflow", "import_others", "log_commands"),
+    *("mlflow_integrations", "page", "page_live", "tutorial"),
+)
+"""Files of tests/e2e that hold no time limit a busy machine would miss: they fill what the others leave free."""
+
+
+def row_of(nodeid: str) -> str:
+    """Which tests come one after the other on one worker: those that start processes, but for LATE, else a file's."""
+    file = nodeid.split("::", 1)[0]
+    is_late = Path(file).stem.removeprefix("test_") in LATE
+    return "processes" if file.startswith("tests/e2e/") and not is_late else file
+
+
+class ByRow(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each free worker the next row."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        return "processes" if file.startswith("tests/e2e/") else file
+        return row_of(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRow:
     """How tests are spread over several workers."""
-    return ByFile(config, log)
+    config.option.loadscopereorder = False
+    return ByRow(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest row first, then what starts no processes, then LATE."""
+    items.sort(key=lambda item: (row_of(item.nodeid) != "processes", item.nodeid.startswith("tests/e2e/")))
 
 
 @dataclass
