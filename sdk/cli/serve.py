@@ -9,6 +9,7 @@ from typing import Any
 import click
 from headrace.sdk.cli.output import Failed
 from headrace.sdk.cli.server import require
+from headrace.sdk.serving import threads
 
 SERVER_PACKAGES = ("uvicorn", "httptools")
 
@@ -58,6 +59,7 @@ def serve(**given: Any) -> None:
     require("server", SERVER_PACKAGES, "serving a model")
     if given["install_mlflow"]:
         click.echo("--install-mlflow: nothing here needs MLflow; it is ignored", err=True)
+    threads.modest()
     server = importlib.import_module("headrace.sdk.serving.server")
     batching = importlib.import_module("headrace.sdk.serving.batching")
     limits = batching.Limits(

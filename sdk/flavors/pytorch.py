@@ -12,6 +12,7 @@ import numpy as np
 from headrace.sdk.flavors import torch_pickle
 from headrace.sdk.flavors.flavor import Predictor, Saved, need
 from headrace.sdk.models.mlmodel import NoModel, pyfunc_entry
+from headrace.sdk.models.unpickling import check_allowed
 
 NAME = "pytorch"
 LOADER_MODULE = "mlflow.pytorch"
@@ -86,6 +87,7 @@ def load(folder: Path, entry: Mapping[str, Any], **options: Any) -> Any:
     file = data / "model.pth" if data.is_dir() else data
     if not file.is_file():
         raise NoModel(f"{data} holds no PyTorch model: neither model.pt2 nor model.pth")
+    check_allowed(file)
     try:
         model = torch.jit.load(str(file)) if _is_script(file) else None
         if model is None:

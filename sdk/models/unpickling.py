@@ -72,15 +72,20 @@ def _import(name: str) -> Any:
     return _Module(name) if name.partition(".")[0] == "mlflow" else importlib.import_module(name)
 
 
-def load_pickle(file: Path) -> Any:
-    """What was pickled into a file. Raises MissingPackage for a module that is not here, NoModel for a broken file,
-    or where the settings allow no pickle."""
+def check_allowed(file: Path) -> None:
+    """Raises NoModel where the settings allow no pickle."""
     said = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").strip().lower()
     if not process.settings().allow_pickle or said in ("false", "0"):
         raise NoModel(
             f"{file} is a pickle, which may run any code, and the settings allow none (HEADRACE_ALLOW_PICKLE,"
             " MLFLOW_ALLOW_PICKLE_DESERIALIZATION); save the model in another format, such as skops or as code"
         )
+
+
+def load_pickle(file: Path) -> Any:
+    """What was pickled into a file. Raises MissingPackage for a module that is not here, NoModel for a broken file,
+    or where the settings allow no pickle."""
+    check_allowed(file)
     try:
         with open(file, "rb") as source:
             return Unpickler(source).load()

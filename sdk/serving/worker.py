@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
 import msgspec
-from headrace.sdk.serving import frames
+from headrace.sdk.serving import frames, threads
 from headrace.sdk.serving.frames import Frame, FrameProtocol, Load, Ready
 
 PR_SET_PDEATHSIG: Final = 1
@@ -96,6 +96,7 @@ def main(fd: int) -> NoReturn:
     """Load what the first frame says, tell of it, answer until the socket ends."""
     # A terminal's Ctrl-C goes to the whole group; the server drains its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threads.modest()
     connection = socket.socket(fileno=fd)
     load = _first_frame(connection)
     bind_to(load.server_pid)
