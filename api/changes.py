@@ -17,12 +17,13 @@ from headrace.api.structs import documented, schemas
 from headrace.ingest import events
 from headrace.ingest.topics import REGISTRY, RUNS
 from headrace.processors import refold
+from headrace.processors.endpoints import SUBJECT, subject_of
 from headrace.processors.refold import Kept
 from headrace.processors.registry import Registry
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["history"])
-Kind: TypeAlias = Literal["run", "experiment", "logged_model", "registered_model", "model_version"]
+Kind: TypeAlias = Literal["run", "experiment", "logged_model", "registered_model", "model_version", "endpoint"]
 PAGE_MAX = 1_000
 EVENTS_MAX = 100_000
 """The events of one object that are looked at; what it printed is not among them."""
@@ -109,7 +110,8 @@ def _page(s: Services, kind: Kind, id: str, start: int, limit: int) -> History:
     elif kind == "run":
         found = _of_run(refold.history(s.views, RUNS, [id], EVENTS_MAX))
     else:
-        found = _of_registry(refold.history(s.views, REGISTRY, [id], EVENTS_MAX), kind)
+        subject = subject_of(id) if kind == "endpoint" else id
+        found = _of_registry(refold.history(s.views, REGISTRY, [subject], EVENTS_MAX), kind)
     entries = list(islice(found, start, start + limit + 1))
     token = encode_page_token(start + limit) if len(entries) > limit else None
     return History(kind, id, entries[:limit], token, others)
@@ -137,6 +139,8 @@ def _of_registry(kept: Iterable[Kept], kind: Kind) -> Iterator[Entry]:
 
 
 def _held(registry: Registry, kind: Kind, id: str) -> msgspec.Struct | None:
+    if kind == "endpoint":
+        return registry.endpoints.get(id.removeprefix(SUBJECT))
     return registry.experiments.get(id) if kind == "experiment" else registry.logged_models.get(id)
 
 
@@ -182,6 +186,10 @@ def flat(state: msgspec.Struct) -> dict[str, Any]:
         elif isinstance(value, events.InputsLogged):
             found.update((f"datasets.{x.dataset.name}@{x.dataset.digest}", x.tags) for x in value.datasets)
             found.update((f"models_read.{x.model_id}", True) for x in value.models)
+        elif isinstance(value, events.EndpointOptions):
+            found.update((f"options.{x}", getattr(value, x)) for x in value.__struct_fields__)
+        elif name == "routes":
+            found.update((f"routes.{x.model}", x.weight) for x in value)
         elif isinstance(value, events.OutputsLogged):
             found.update((f"models_made.{x.model_id}", {"step": x.step}) for x in value.models)
         elif value not in ("", 0):

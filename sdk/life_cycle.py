@@ -11,7 +11,7 @@ from headrace.sdk.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["run", "experiment", "logged_model", "registered_model", "model_version"]
+Kind = Literal["run", "experiment", "logged_model", "registered_model", "model_version", "endpoint"]
 _MLFLOW = "/api/2.0/mlflow/runs"
 _OURS = "/api/headrace/v1"
 _HISTORY_PAGE = 1_000
@@ -70,7 +70,7 @@ def restore_run(run_id: str) -> None:
 
 
 def get_history(kind: Kind, id: str) -> pd.DataFrame:
-    """Each change of a run, experiment or model, oldest first: a row for each field that an event changed.
+    """Each change of a run, experiment, model or endpoint, oldest first: a row for each field that an event changed.
 
     id: of a registered model its name, also one that it had before, or its id in the log; of a version "NAME/NUMBER".
     Columns: time (when the log took it, UTC), type, actor, source (the client), outcome, reason, field, from, to,

@@ -12,8 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,8 @@ from starlette.concurrency import run_in_threadpool
 PYTHON_MIN: Final = (3, 11)
 MAKE_S: Final = 1800.0
 ERROR_CHARS_MAX: Final = 1_500
+ENVIRONMENTS_MAX: Final = 30
+"""So many are kept; those in use stay."""
 _LINKS = "headrace-links"
 _NOT_NEEDED = re.compile(
     r"(mlflow|mlflow-skinny|mlflow-tracing|headrace)\s*(\[.*\])?\s*($|[=<>!~;@#\s])", re.IGNORECASE
@@ -49,12 +52,22 @@ _PASSED_TO_UV = re.compile(r"UV_.*|PIP_.*|(HTTPS?|NO|ALL)_PROXY|XDG_.*|NETRC", r
 
 
 class Environments:
-    """The environments of all models. folder: where those of uv are made. uv: whether it may be used."""
+    """The environments of all models.
 
-    def __init__(self, folder: Path, uv: bool, environ: Mapping[str, str] = os.environ) -> None:
+    folder: where those of uv are made. uv: whether it may be used. in_use: what those in use are called by `program`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        uv: bool,
+        environ: Mapping[str, str] = os.environ,
+        in_use: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._folder = folder
         self._uv = uv
         self._environ = environ
+        self._in_use = in_use
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def program(self, model: Path, wanted: str) -> tuple[Program, str]:
@@ -70,7 +83,7 @@ class Environments:
             return self._own(model), "server"
         made = await self._made(model, lines, python, fault or "the endpoint asks for an environment of its own")
         environ = {**self._passed(), "PYTHONPATH": str(made / _LINKS), "VIRTUAL_ENV": str(made)}
-        return Program(str(made / "bin" / "python"), environ, model), f"uv {made.name[:12]}"
+        return Program(str(made / "bin" / "python"), environ, model), _called(made.name)
 
     def _own(self, model: Path) -> Program:
         return Program(sys.executable, self._passed(), model)
@@ -95,8 +108,22 @@ class Environments:
         target = self._folder / name
         async with self._locks.setdefault(name, asyncio.Lock()):
             if not target.is_dir():
+                await run_in_threadpool(self._make_room)
                 await run_in_threadpool(self._make, uv, version, model, lines, target)
+            os.utime(target)
         return target
+
+    def _make_room(self) -> None:
+        """Delete the environments that were not used for the longest time, and what a crash left half made. Blocks."""
+        made = sorted(self._folder.glob("*/"), key=lambda entry: entry.stat().st_mtime)
+        for entry in [entry for entry in made if entry.name.startswith(".")]:
+            made.remove(entry)
+            if entry.stat().st_mtime < time.time() - 2 * MAKE_S:
+                shutil.rmtree(entry, ignore_errors=True)
+        in_use = self._in_use()
+        for entry in made[: max(0, len(made) + 1 - ENVIRONMENTS_MAX)]:
+            if _called(entry.name) not in in_use:
+                shutil.rmtree(entry, ignore_errors=True)
 
     def _make(self, uv: str, version: str, model: Path, lines: Sequence[str], target: Path) -> None:
         """Make an environment beside its place and move it there whole. Blocks. Raises LoadFailed."""
@@ -120,6 +147,10 @@ class Environments:
             raise LoadFailed(f"its environment cannot be kept in {self._folder}: {error.strerror}") from error
         finally:
             shutil.rmtree(making, ignore_errors=True)
+
+
+def _called(name: str) -> str:
+    return f"uv {name[:12]}"
 
 
 def unsatisfied(lines: Sequence[str], python: tuple[int, int] | None) -> str | None:

@@ -45,7 +45,9 @@ class Fleet:
         self._engine = engine
         self._settings = settings
         self._files = ModelFiles(folder / "models", store, settings.endpoint_cache_bytes_max, self._folders_in_use)
-        self._environments = Environments(folder / "environments", uv=bool(settings.endpoint_uv))
+        self._environments = Environments(
+            folder / "environments", bool(settings.endpoint_uv), in_use=self._environments_in_use
+        )
         self._turns = asyncio.Semaphore(max(1, (os.cpu_count() or 2) // 2))
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -61,8 +63,8 @@ class Fleet:
         """Why there is no such endpoint here. Raises Refused."""
         if name not in self._engine.registry.endpoints:
             raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"There is no endpoint {name!r}; create it first.")
-        if not self.enabled:
-            why = "This server runs no workers (HEADRACE_ENDPOINT_WORKERS_MAX=0); ask another."
+        if self._following is None:
+            why = "This server runs no workers (HEADRACE_ENDPOINT_WORKERS_MAX=0, or it shows the past)."
         else:
             why = f"The endpoint {name} is being started; ask again in a moment."
         raise Refused(503, "TEMPORARILY_UNAVAILABLE", why)
@@ -167,6 +169,9 @@ class Fleet:
         return {
             model_files.name_of(served.version) for endpoint in self.endpoints.values() for served in endpoint.serveds
         }
+
+    def _environments_in_use(self) -> Collection[str]:
+        return {served.environment for endpoint in self.endpoints.values() for served in endpoint.serveds}
 
     def _told(
         self,

@@ -112,6 +112,9 @@ class ModelFiles:
 
     def _make_room(self, newest: str) -> None:
         """Delete what was not used for the longest time until the rest fits. Blocks."""
+        for entry in self._folder.glob(".*/"):
+            if entry.stat().st_mtime < time.time() - 2 * FETCH_S:
+                shutil.rmtree(entry, ignore_errors=True)  # a crash left it
         kept = {newest, *self._in_use()}
         models = [entry for entry in self._folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
         sizes = {entry: _size(entry) for entry in models}

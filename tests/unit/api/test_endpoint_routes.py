@@ -107,3 +107,18 @@ def test_logs_of_an_endpoint_that_logged_nothing_are_empty(server: Server) -> No
 def test_metrics_tell_which_endpoints_are_not_ready(server: Server) -> None:
     create(server, "i")
     assert 'headrace_endpoint_ready{endpoint="i"} 0.0' in server.call("GET", "/metrics").text
+
+
+def test_each_change_of_an_endpoint_is_in_its_history(server: Server) -> None:
+    create(server, "j")
+    server.call("PATCH", f"{PATH}/j", json={"model": "models:/none/2", "options": {"workers": 3}})
+    server.call("DELETE", f"{PATH}/j")
+    asked = {"kind": "endpoint", "id": "j"}
+    entries = server.call("GET", "/api/headrace/v1/history", params=asked).json()["entries"]
+    assert [x["type"].rpartition(".")[2] for x in entries] == ["created", "updated", "deleted"]
+    changed = {x["field"]: (x["from"], x["to"]) for x in entries[1]["changes"]}
+    assert changed == {
+        "routes.models:/none@champion": (1, None),
+        "routes.models:/none/2": (None, 1),
+        "options.workers": (1, 3),
+    }

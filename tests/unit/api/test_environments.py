@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from headrace.api.serving.environments import Environments, unsatisfied
+from headrace.api.serving.environments import ENVIRONMENTS_MAX, Environments, unsatisfied
 from headrace.api.serving.process import LoadFailed
 
 NUMPY, INICONFIG = (importlib.metadata.version(name) for name in ("numpy", "iniconfig"))
@@ -85,6 +86,23 @@ def test_why_there_is_no_environment_is_told(tmp_path: Path, uv: bool, python: s
     environments = Environments(tmp_path / "e", uv, {"PATH": str(tmp_path)})
     with pytest.raises(LoadFailed, match=why):
         asyncio.run(environments.program(model(tmp_path / "m", "nothing-of-the-kind==1", python), "auto"))
+
+
+def test_environments_that_were_not_used_for_long_make_room_for_another(tmp_path: Path) -> None:
+    kept = [f"{number:02d}" * 32 for number in range(ENVIRONMENTS_MAX)]
+    for age, name in enumerate(kept):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1_000 + age, 1_000 + age))
+    (tmp_path / ".half-made").mkdir()
+    os.utime(tmp_path / ".half-made", (1, 1))
+    environments = Environments(tmp_path, True, {"PATH": os.environ["PATH"]}, in_use=lambda: {f"uv {kept[0][:12]}"})
+    with pytest.raises(LoadFailed):
+        asyncio.run(environments.program(model(tmp_path.with_name("m"), "iniconfig>999"), "auto"))
+    assert sorted(x.name for x in tmp_path.iterdir()) == kept
+    (tmp_path / ("ff" * 32)).mkdir()
+    with pytest.raises(LoadFailed):
+        asyncio.run(environments.program(model(tmp_path.with_name("m"), "iniconfig>999"), "auto"))
+    assert sorted(x.name for x in tmp_path.iterdir()) == [kept[0], *kept[2:], "ff" * 32]
 
 
 def test_uv_makes_an_environment_once_that_has_what_the_model_and_its_worker_need(tmp_path: Path) -> None:
