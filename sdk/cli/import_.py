@@ -159,4 +159,7 @@ def tell(report: Report | FileReport, file: Path | None, as_json: bool) -> None:
     if differences:
         raise click.exceptions.Exit(1)
     what = "event, byte for byte," if isinstance(report, FileReport) else "param, tag, point and artifact"
-    say(f"equal: every {what} of {len(report.runs)} runs was read back from {report.target}")
+    models = (
+        f" and {len(report.registered)} registered models" if isinstance(report, Report) and report.registered else ""
+    )
+    say(f"equal: every {what} of {len(report.runs)} runs{models} was read back from {report.target}")

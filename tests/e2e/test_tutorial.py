@@ -89,6 +89,19 @@ def test_the_tutorial_works_as_it_is_written(place: Place) -> None:
     assert [int(point["step"]) for point in points] == list(range(10_000))
 
 
+def test_the_programs_about_the_registry_work_as_they_are_written(place: Place) -> None:
+    """What they need of its commands; the others run in tests/unit/api/test_registry_sdk.py, without processes."""
+    text = (ROOT / "docs" / "how-to" / "registry.md").read_text("utf-8")
+    programs = {info: code for language, info, code in BLOCK.findall(text) if language == "python"}
+    for name, code in programs.items():
+        (place.folder / name).write_text(code)
+    assert "version 1 is READY and was made by True\n" in place.run(sys.executable, "register.py")
+    place.run("headrace", "models", "transition", "iris", "2", "Production", "--archive-existing")
+    place.run("headrace", "models", "alias", "iris", "champion", "Production")
+    assert place.run(sys.executable, "then.py") == "then 2 2\nnow 1 1\n"
+    assert set(programs) == {"register.py", "then.py"}
+
+
 def test_the_how_to_about_looking_back_works_as_it_is_written(place: Place) -> None:
     text = (ROOT / "docs" / "how-to" / "look-back.md").read_text("utf-8")
     printed = ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from tests.through import AppTarget, reader_of
 from tests.unit.api.conftest import Server
 
 Cli = Callable[..., Result]
+HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "registry.md"
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +202,30 @@ def test_the_commands_do_all_of_it(server: Server, cli: Cli) -> None:
     cli("delete", "cellar", input="n\n", code=1)
     cli("delete", "cellar", input="y\n")
     assert [x["version"] for x in told(cli("versions", "wines", "--json"))] == [1]
+
+
+def test_the_commands_of_the_how_to_work_as_they_are_written(server: Server, source: Reader, cli: Cli) -> None:
+    text = HOW_TO.read_text("utf-8")
+    registry.set_stages(["Staging", "Production"], source=source)
+    printed = ""
+    registry.rename_registered_model("iris", "iris before", source=source)
+    for _ in range(2):
+        registry.register_model(f"runs:/{server.new_run()}/model", "iris", source=source)
+    registry.transition_model_version_stage("iris", 1, "Production", source=source)
+    for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
+        for line in block.splitlines():
+            command, *arguments = shlex.split(line.replace("$(date -u +%Y-%m-%dT%H:%M:%SZ)", position(server)))
+            assert command == "headrace"
+            done = CliRunner().invoke(main, arguments, obj=AppTarget(server))
+            assert done.exit_code == 0, (line, done.output)
+            printed += done.output
+    listed = [line.split("\t")[:4] for line in printed.splitlines() if line.startswith("iris\t")]
+    assert listed == [
+        ["iris", "2", "Production", ""],
+        ["iris", "1", "Archived", ""],
+        ["iris", "2", "Production", "champion"],
+    ]
+    assert all(word in printed for word in ("trained on October", "granted", "reviewed", "petals"))
 
 
 def test_a_command_that_cannot_be_done_says_why_in_a_line(cli: Cli) -> None:
