@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from headrace.sdk import data, environment, recorder
+from headrace.sdk.process import process
 from headrace.sdk.version import VERSION
 
 KEY = "headrace"
@@ -19,8 +20,10 @@ def _git() -> dict[str, str]:
 
 
 def of_process() -> dict[str, Any]:
-    """Version, entry point, and commit, branch, remote and whether anything was uncommitted, where there is git."""
-    git = {tag.rpartition(".")[2]: value for tag, value in _git().items()}
+    """Version, entry point, and commit, branch, remote and whether anything was uncommitted, where there is git and
+    the settings say `record_environment`."""
+    known = _git() if process.settings().record_environment else {}
+    git = {tag.rpartition(".")[2]: value for tag, value in known.items()}
     return {"version": VERSION, "entry_point": environment.entry_point(), "git": git}
 
 

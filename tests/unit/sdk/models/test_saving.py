@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,31 @@ def test_its_requirements_are_pins_of_what_it_uses(tmp_path: Path, estimator: Lo
     assert [line.partition("==")[0] for line in lines] == ["cloudpickle", "numpy", "scikit-learn", "scipy", "sentinel"]
     conda = yaml.safe_load((tmp_path / "model" / "conda.yaml").read_text())
     assert conda["dependencies"][-1] == {"pip": lines}
+
+
+def test_a_model_as_mlflow_1_described_it_loads(
+    tmp_path: Path, data: tuple[pd.DataFrame, list[int]], estimator: LogisticRegression
+) -> None:
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(estimator))
+    (tmp_path / "MLmodel").write_text(
+        "artifact_path: model\n"
+        "flavors:\n"
+        "  python_function:\n"
+        "    data: model.pkl\n"
+        "    env: conda.yaml\n"
+        "    loader_module: mlflow.sklearn\n"
+        "    python_version: 3.6.9\n"
+        "  sklearn:\n"
+        "    pickled_model: model.pkl\n"
+        "    serialization_format: cloudpickle\n"
+        "    sklearn_version: 0.22\n"
+        "run_id: 4b4a1c2a\n"
+        "utc_time_created: '2020-03-01 10:00:00.000000'\n"
+    )
+    loaded = headrace.pyfunc.load_model(tmp_path)
+    assert (loaded.predict(data[0]) == estimator.predict(data[0])).all()
+    assert (loaded.metadata.run_id, loaded.model_id) == ("4b4a1c2a", None)
+    assert headrace.models.load_model(tmp_path).coef_.tolist() == estimator.coef_.tolist()
 
 
 def test_headrace_is_required_where_the_models_code_imports_it(tmp_path: Path) -> None:
