@@ -324,6 +324,9 @@ class ParamSpec:
             raise BadSchema(f"the param {self.name} cannot be of type {said(self.dtype)}")
         if self.shape is not None:
             object.__setattr__(self, "shape", tuple(self.shape))
+            if isinstance(self.default, list | np.ndarray):
+                object.__setattr__(self, "default", [_plain(one) for one in self.default])
+        object.__setattr__(self, "default", _plain(self.default))
         if self.shape not in (None, (-1,)):
             raise BadSchema(f"the param {self.name} is one value or a list of them; its shape cannot be {self.shape}")
 
@@ -334,6 +337,11 @@ class ParamSpec:
             default = [_iso(one) for one in default] if self.shape else _iso(default)
         shape = None if self.shape is None else list(self.shape)
         return {"name": self.name, "default": default, "shape": shape} | type_to_dict(self.dtype)
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python has it; moments keep their precision."""
+    return value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else value
 
 
 def _iso(moment: Any) -> str:

@@ -211,7 +211,7 @@ _SCALARS: dict[type, DataType] = {
     np.int32: DataType.integer, float: DataType.double, np.float64: DataType.double, np.float32: DataType.float,
     str: DataType.string, np.str_: DataType.string, bytes: DataType.binary, np.bytes_: DataType.binary,
     bytearray: DataType.binary, dt.date: DataType.datetime, dt.datetime: DataType.datetime,
-    np.datetime64: DataType.datetime,
+    np.datetime64: DataType.datetime, object: DataType.string,
 }  # fmt: skip
 
 

@@ -265,6 +265,61 @@ PARAM_CASES = {
 }
 
 
+INFERRED = {
+    **{f"a column of {name}": lambda make=make: pd.DataFrame({"x": make()}) for name, make in COLUMNS.items()},
+    "a frame": lambda: frame(a=[1.5], b=[1], c=["x"], d=[True]),
+    "a frame without names": lambda: pd.DataFrame([[1.5, 2]]),
+    "a frame of lists": lambda: frame(l=[[1, 2], [3]]),
+    "a frame of lists of lists": lambda: frame(l=[[[1.5]], [[2.5], []]]),
+    "a frame of dicts": lambda: frame(o=[{"k": "a", "n": 1}, {"k": "b"}]),
+    "a frame of dicts of lists": lambda: frame(o=[{"k": ["a"]}, {"k": []}]),
+    "a frame of arrays": lambda: frame(v=[np.zeros(2), np.zeros(2)]),
+    "a frame with a list missing": lambda: frame(l=[[1], None]),
+    "a Series": lambda: pd.Series([1.5, 2.5], name="s"),
+    "a Series without a name": lambda: pd.Series([1, 2]),
+    "a matrix": lambda: np.zeros((3, 2)),
+    "a vector of float32": lambda: np.zeros(3, "float32"),
+    "images": lambda: np.zeros((3, 4, 4, 1), "uint8"),
+    "an array of texts": lambda: np.array(["a", "bcd"]),
+    "an array of bytes": lambda: np.array([b"a", b"bcd"]),
+    "an array of objects": lambda: np.array(["a", None], dtype=object),
+    "an array of no dimension": lambda: np.array(1.5),
+    "a dict of arrays": lambda: {"x": np.zeros((3, 2)), "y": np.zeros(3, "int64")},
+    "a dict of lists": lambda: {"a": [1, 2], "b": ["x"]},
+    "a dict of scalars": lambda: {"a": 1, "b": "x", "c": 1.5, "d": True, "e": b"x"},
+    "a dict with None": lambda: {"a": 1, "b": None},
+    "a dict of dicts": lambda: {"a": {"k": 1, "l": ["x", "y"]}},
+    "a list of dicts": lambda: [{"a": 1, "b": "x"}, {"a": 2}],
+    "a list of dicts with None": lambda: [{"a": 1, "b": "x"}, {"a": 2, "b": None}],
+    "a list of texts": lambda: ["a", "b"],
+    "a list of numbers": lambda: [1.5, 2.5],
+    "a list of ints and None": lambda: [1, None],
+    "a list of lists": lambda: [[1, 2], [3]],
+    "a list of mixtures": lambda: [1, "a"],
+    "an empty list": list,
+    "a list of None": lambda: [None],
+    "an empty dict": dict,
+    "a text": lambda: "a",
+    "an int": lambda: 3,
+    "a bool": lambda: True,
+    "a float32": lambda: np.float32(1.5),
+    "a datetime": lambda: dt.datetime(2020, 1, 1),
+    "something else": lambda: object(),
+}
+INFERRED_PARAMS = {
+    "scalars": {"n": 1, "x": 1.5, "t": "a", "b": True},
+    "numpy's scalars": {"n": np.int32(1), "x": np.float32(0.5)},
+    "lists": {"l": [1, 2], "t": ["a", "b"], "x": [1.5]},
+    "an array": {"v": np.array([1.5, 2.5])},
+    "a datetime": {"when": dt.datetime(2020, 1, 1)},
+    "a date": {"when": dt.date(2020, 1, 1)},
+    "a dict": {"d": {"k": 1}},
+    "None": {"n": None},
+    "a list of lists": {"l": [[1]]},
+    "bytes": {"b": b"x"},
+}
+
+
 def described(value):
     """In plain JSON: what a result is and holds."""
     if isinstance(value, pd.DataFrame):

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import enforcement_cases as cases
 import mlflow
+from mlflow.models import infer_signature
 from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.types.schema import ParamSchema, Schema
 
@@ -39,12 +40,19 @@ recorded = {
         name: tried(lambda: _enforce_params_schema(given, ParamSchema.from_json(json.dumps(cases.PARAMS))))
         for name, given in cases.PARAM_CASES.items()
     },
+    "inferred": {
+        name: tried(lambda: infer_signature(make()).to_dict()["inputs"]) for name, make in cases.INFERRED.items()
+    },
+    "inferred params": {
+        name: tried(lambda: infer_signature(params=given).to_dict()["params"])
+        for name, given in cases.INFERRED_PARAMS.items()
+    },
 }
 lines = [
     f"  {json.dumps(part)}: {{\n"
     + ",\n".join(f"    {json.dumps(name)}: {json.dumps(one)}" for name, one in recorded[part].items())
     + "\n  }"
-    for part in ("data", "params")
+    for part in ("data", "params", "inferred", "inferred params")
 ]
 text = f'{{\n  "mlflow": {json.dumps(recorded["mlflow"])},\n' + ",\n".join(lines) + "\n}\n"
 (Path(__file__).parent / "enforcement.json").write_text(text)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from headrace.models import ParamSchema, Schema, SchemaMismatch, infer_signature
+from headrace.models import BadSchema, ModelSignature, ParamSchema, Schema, SchemaMismatch, infer_signature
 from headrace.sdk.models.enforcement import Plan
 
 TESTS = Path(__file__).parents[3]
@@ -83,6 +83,37 @@ def test_params_are_taken_as_mlflow_takes_them(name: str) -> None:
         found = {"accepted": False}
 
     assert json.loads(json.dumps(found)) == RECORDED["params"][name]
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+def inferred(data: Any = None, params: Any = None) -> dict[str, Any]:
+    part = "inputs" if params is None else "params"
+    try:
+        return {"accepted": True, "result": infer_signature(data, params=params).to_dict()[part]}
+    except BadSchema:
+        return {"accepted": False}
+
+
+@pytest.mark.parametrize("name", cases.INFERRED)
+def test_a_signature_is_told_from_data_as_mlflow_tells_it(name: str) -> None:
+    assert inferred(cases.INFERRED[name]()) == RECORDED["inferred"][name]
+
+
+@pytest.mark.parametrize("name", cases.INFERRED_PARAMS)
+def test_params_are_told_from_their_values_as_mlflow_tells_them(name: str) -> None:
+    found, recorded = inferred(params=cases.INFERRED_PARAMS[name]), RECORDED["inferred params"][name]
+
+    assert found["accepted"] == recorded["accepted"]
+    if found["accepted"]:
+        assert json.loads(found["result"]) == json.loads(recorded["result"])
+
+
+@pytest.mark.parametrize("name", cases.INFERRED)
+def test_a_signature_is_read_from_its_own_json(name: str) -> None:
+    found = infer_signature(cases.INFERRED[name]())
+    assert ModelSignature.from_dict(found.to_dict()).to_dict() == found.to_dict()
 
 
 # --- what errors say --------------------------------------------------------------------------------------------------
