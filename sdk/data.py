@@ -110,7 +110,9 @@ def from_numpy(
     if digest is None:
         hashed = hashlib.md5(usedforsecurity=False)
         for key, array in flat(features) + (flat(targets) if targets is not None else []):
-            head = np.ascontiguousarray(array.reshape(-1)[:_ROWS_HASHED_MAX])
+            # Of whole rows first: flattening an array that is not contiguous would copy all of it.
+            rows = _ROWS_HASHED_MAX // max(1, array[:1].size) + 1 if array.ndim else None
+            head = np.ascontiguousarray(array[:rows] if array.ndim else array).reshape(-1)[:_ROWS_HASHED_MAX]
             hashed.update(repr((key, array.shape, str(array.dtype))).encode())
             hashed.update(repr(head.tolist()).encode() if head.dtype.hasobject else head.tobytes())
         digest = hashed.hexdigest()[:8]

@@ -14,8 +14,9 @@ from types import GeneratorType
 from typing import Any
 
 from headrace.sdk import data, files, fluent
-from headrace.sdk.autolog.inputs import dataset_of, is_dataset, params_of, rows_of
+from headrace.sdk.autolog.inputs import dataset_of, is_dataset, params_of
 from headrace.sdk.autolog.keras_callback import checkpoint_callback, logging_callback
+from headrace.sdk.autolog.keras_example import example_of, output_of
 from headrace.sdk.autolog.patching import Call, guard
 from headrace.sdk.autolog.session import Options, Session, hide, session
 from headrace.sdk.autolog.trained import log_trained
@@ -235,9 +236,9 @@ class _Fit:
         example = output = None
         if self.options.log_model_signatures or self.options.log_input_examples:
             with guard(NAME, "the model's signature"):
-                example = _example_of(self.x, self.first_batch, self.options.log_input_examples)
+                example = example_of(self.x, self.first_batch, self.options.log_input_examples)
                 if example is not None:
-                    output = _output_of(model, example)
+                    output = output_of(model, example)
         log_trained(
             model,
             NAME,
@@ -258,47 +259,3 @@ def _has_tensorboard() -> bool:
 def _callbacks_module(model: Any) -> Any:
     """keras.callbacks of the Keras a model is of."""
     return sys.modules["keras"].callbacks
-
-
-def _example_of(x: Any, first_batch: Any, real: bool) -> Any:
-    """A few rows like those the model was fitted to, or None. real: zeros will not do."""
-    if isinstance(x, GeneratorType):
-        return None if first_batch is None else rows_of(_features(first_batch))
-    if is_dataset(x):
-        if real:
-            return rows_of(_features(next(iter(x.take(1)))))
-        return _zeros_like(_features(x.element_spec))
-    if hasattr(x, "__getitem__") and callable(getattr(x, "on_epoch_end", None)):  # keras.utils.PyDataset
-        return rows_of(_features(x[0]))
-    if isinstance(x, list | tuple) and x and hasattr(x[0], "shape"):
-        return [rows_of(one) for one in x]
-    return rows_of(x)
-
-
-def _features(batch: Any) -> Any:
-    return batch[0] if isinstance(batch, tuple | list) else batch
-
-
-def _zeros_like(spec: Any) -> Any:
-    """One batch of a tf.data.Dataset, by its spec, without drawing from it; a size that varies is 1."""
-    import numpy as np
-
-    if isinstance(spec, Mapping):
-        return {str(key): _zeros_like(one) for key, one in spec.items()}
-    return np.zeros([size or 1 for size in spec.shape.as_list()], spec.dtype.as_numpy_dtype)
-
-
-def _output_of(model: Any, example: Any) -> Any:
-    """What the model answers to an example, as numpy arrays. `predict` would build a pipeline of data for it."""
-    import numpy as np
-
-    given = example.to_numpy() if hasattr(example, "to_numpy") else example
-    if isinstance(given, list) and len(given) == 1:
-        given = given[0]
-    answer = model(given, training=False)
-    if isinstance(answer, Mapping):
-        return {str(key): np.asarray(one) for key, one in answer.items()}
-    if isinstance(answer, list | tuple):
-        names = getattr(model, "output_names", None) or [f"output_{place}" for place in range(len(answer))]
-        return {str(name): np.asarray(one) for name, one in zip(names, answer, strict=False)}
-    return np.asarray(answer)

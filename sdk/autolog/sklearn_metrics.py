@@ -51,7 +51,20 @@ _predictions: dict[int, tuple[_Trained, str]] = {}
 
 def remember(model: Any, run_id: str, model_id: str | None) -> None:
     """A model's training was logged to this run: what it is measured by from now on goes there."""
-    _trained[model] = _Trained(run_id, model_id)
+    try:
+        _trained[model] = _Trained(run_id, model_id)
+    except TypeError:  # a model of the program's own that cannot be held weakly
+        return
+
+
+def _known(model: Any) -> _Trained | None:
+    """The model, if its training was logged and this is no part of a training."""
+    if hidden() or current() is not None:
+        return None
+    try:
+        return _trained.get(model)
+    except TypeError:  # as in remember
+        return None
 
 
 def hook_predictions(integration: str, owner: type[Any], options: Options) -> None:
@@ -71,12 +84,8 @@ def hook_functions(integration: str, module: ModuleType) -> None:
             patching.patch(integration, module, name, lambda call: _measure(integration, call))
 
 
-def _quiet() -> bool:
-    return hidden() or current() is not None
-
-
 def _predict(integration: str, call: Call, log_datasets: bool) -> Generator[None, Any, None]:
-    trained = None if _quiet() else _trained.get(call.args[0])
+    trained = _known(call.args[0])
     if trained is None:
         return
     with hide():
@@ -91,7 +100,7 @@ def _predict(integration: str, call: Call, log_datasets: bool) -> Generator[None
 
 
 def _score(integration: str, call: Call) -> Generator[None, Any, None]:
-    trained = None if _quiet() else _trained.get(call.args[0])
+    trained = _known(call.args[0])
     if trained is None:
         return
     with hide():
@@ -102,7 +111,7 @@ def _score(integration: str, call: Call) -> Generator[None, Any, None]:
 
 
 def _measure(integration: str, call: Call) -> Generator[None, Any, None]:
-    if _quiet() or not _predictions:
+    if not _predictions or hidden() or current() is not None:
         return
     judged = next((id(one) for one in (*call.args, *call.kwargs.values()) if id(one) in _predictions), None)
     if judged is None:

@@ -222,7 +222,7 @@ def test_a_server_that_is_down_and_a_spool_that_cannot_be_written_do_not_stop_a_
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     headrace.init("http://127.0.0.1:9", spool_dir=str(blocked), record_environment=False, exit_timeout_s=0.1)
-    autologging.autolog(log_models=False, log_tensorboard=False)
+    autologging.autolog(log_input_examples=True, checkpoint=True)
     assert len(small(keras).fit(X, Y, epochs=2, verbose=0).epoch) == 2
     from headrace.sdk.process import process
 

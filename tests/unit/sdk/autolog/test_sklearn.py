@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -200,6 +201,25 @@ def test_a_hooked_estimator_clones_and_pickles_and_disabled_again_all_is_as_it_w
     autologging.autolog(disable=True)
     assert LogisticRegression.fit is fit
     assert sklearn_metrics.accuracy_score is accuracy_score
+
+
+def test_fits_in_threads_of_the_program_have_runs_of_their_own(target: Any) -> None:
+    autologging.autolog(log_models=False, log_plots=False)
+    both = threading.Barrier(2, timeout=60)
+
+    class Meeting(Ridge):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:
+            both.wait()  # each fit is measured while the other is
+            return super().predict(X)
+
+    threads = [threading.Thread(target=lambda: Meeting().fit(X, TARGETS)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    first, second = runs(target)
+    assert (first.status, second.status) == ("FINISHED", "FINISHED")
+    assert set(first.metrics) == set(second.metrics) == OF_REGRESSORS
 
 
 def test_a_negative_number_of_child_runs_is_refused() -> None:
