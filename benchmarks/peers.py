@@ -17,7 +17,7 @@ class NotInstalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """name: of its folder. requirement: as pip takes it. title: for tables."""
+    """name: of its folder. requirement: as pip takes it, several with a space between. title: for tables."""
 
     name: str
     requirement: str
@@ -41,7 +41,9 @@ def installed(peer: Peer) -> Path:
             raise NotInstalled(f"{peer.title}: uv is not on the path")
         try:
             _run([uv, "venv", "--quiet", "--clear", "--python", "3.11", str(folder)])
-            _run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), peer.requirement])
+            _run(
+                [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *peer.requirement.split()]
+            )
         except subprocess.CalledProcessError as error:
             raise NotInstalled(f"{peer.title}: {error.stderr.strip()[-300:]}") from error
         done.touch()

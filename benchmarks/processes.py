@@ -43,10 +43,16 @@ class Server:
     """A server process. name: for tables. ready_s: from exec to the first 200 of /health."""
 
     def __init__(
-        self, name: str, command: Callable[[int, Path], Sequence[str]], folder: Path, **variables: str
+        self,
+        name: str,
+        command: Callable[[int, Path], Sequence[str]],
+        folder: Path,
+        health: str = "/health",
+        **variables: str,
     ) -> None:
-        """variables: of its environment."""
+        """health: the path that is 200 once it is ready. variables: of its environment."""
         self.name = name
+        self._health = health
         self._variables = variables
         self.folder = folder
         self.port = 0
@@ -77,7 +83,7 @@ class Server:
                 list(self._command(self.port, self.folder)), stdout=file, stderr=file, cwd=self.folder,
                 env=variables, start_new_session=True,
             )  # fmt: skip
-        while not _healthy(self.port):
+        while not _healthy(self.port, self._health):
             if self._process.poll() is not None or time.monotonic() - started_s > START_TIMEOUT_S:
                 self.stop()
                 raise RuntimeError(f"{self.name} did not start: {output.read_text(errors='replace')[-1000:]}")
@@ -176,11 +182,11 @@ def _headrace(port: int, folder: Path) -> Sequence[str]:
     return [sys.executable, "-m", "headrace.api.main", "--port", str(port), "--data-dir", str(folder / "data")]
 
 
-def _healthy(port: int) -> bool:
+def _healthy(port: int, path: str) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), 1.0) as connection:
             connection.settimeout(5.0)
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
             return b" 200 " in connection.recv(64)
     except OSError:
         return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -203,3 +205,32 @@ def test_a_compressed_body_is_read_within_the_bound(encoding: str, packed: Calla
         assert answer.status_code == status
     other = {"content-encoding": "br"}
     assert ask("POST", "/invocations", same, content=body, headers=other).status_code == 415
+
+
+def test_a_prediction_beyond_the_timeout_is_504_and_the_next_request_is_answered() -> None:
+    release = threading.Event()
+
+    def hang_on_1(data: Any, params: Any) -> Any:
+        if data.tolist() == [1]:
+            release.wait()
+        return data
+
+    async def both() -> list[int]:
+        scorer = Scorer(signed(hang_on_1), limits=Limits(timeout_s=0.3))
+        statuses = [
+            (await scorer.answer("POST", "/invocations", {}, body)).status
+            for body in (b'{"inputs": [1]}', b'{"inputs": [2]}')
+        ]
+        release.set()
+        scorer.close()
+        return statuses
+
+    assert asyncio.run(both()) == [504, 200]
+
+
+def test_a_full_queue_is_429_with_a_time_to_come_again() -> None:
+    limits = Limits(queue_requests_max=1)
+    scorer = Scorer(signed(same), limits=limits)
+    answers = ask_all(scorer, [{"method": "POST", "url": "/invocations", "json": {"inputs": [1]}}] * 3)
+    assert sorted(answer.status_code for answer in answers) == [200, 429, 429]
+    assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 429} == {"1"}
