@@ -1,7 +1,7 @@
 """Runs the benchmarks: `python -m benchmarks.run [PART] [--json FILE] [--quick]`.
 
-PART: sdk, path, memory, server, crowd, queries, serving, swap, scale or all (the default). scale-workers, scale-rebuild,
-scale-visible, scale-memory and scale-consumers are the parts of scale, one by one.
+PART: sdk, path, memory, server, crowd, queries, serving, swap, scale or all (the default). scale-workers,
+scale-rebuild, scale-visible, scale-memory and scale-consumers are the parts of scale, one by one.
 """
 
 from __future__ import annotations

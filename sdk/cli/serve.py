@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ SERVER_PACKAGES = ("uvicorn", "httptools")
     help="Seconds until a request is answered 504.",
 )  # fmt: skip
 @click.option(
-    "--env-manager", type=click.Choice(["local"]), default="local", show_default=True,
-    help="Where the model runs: local is this environment.",
+    "--env-manager", type=click.Choice(["local", "uv", "virtualenv", "conda"]), default="local", show_default=True,
+    help="Where the model runs: local is this environment; any other is one that uv makes of what the model requires.",
 )  # fmt: skip
 @click.option("--no-conda", is_flag=True, help="As MLflow takes it: the same as --env-manager local.")
 @click.option("--install-mlflow", is_flag=True, help="As MLflow takes it; nothing here needs MLflow, so it is ignored.")
@@ -71,19 +72,36 @@ def serve(**given: Any) -> None:
         batch_wait_s=given["batch_wait_ms"] / 1000,
     )
     uri = given["model_uri"]
-    serving = server.Serving(uri, given["name"], given["version"], limits, given["batching"])
+
+    def on_ready(url: str) -> None:
+        click.echo(f"Headrace serves {uri} on {url}/invocations")
+
     try:
-        server.serve(
-            serving,
-            given["host"],
-            given["port"],
-            given["workers"],
-            lambda url: click.echo(f"Headrace serves {uri} on {url}/invocations"),
-        )
+        if given["env_manager"] == "local" or given["no_conda"]:
+            serving = server.Serving(uri, given["name"], given["version"], limits, given["batching"])
+            server.serve(serving, given["host"], given["port"], given["workers"], on_ready)
+        else:
+            if given["workers"] > 1:
+                raise Failed("one process serves with --env-manager uv; leave out --workers, or say local")
+            server.serve_app(
+                _apart(uri, given["name"], given["version"], limits), given["host"], given["port"], on_ready
+            )
+    except server.CannotServe as error:
+        raise Failed(str(error)) from error
     except OSError as error:
         raise Failed(f"cannot serve on {given['host']}:{given['port']}: {error}") from error
     except (ValueError, ImportError) as error:
         raise Failed(f"cannot load {uri}: {error}") from error
+
+
+def _apart(uri: str, name: str, version: str, limits: Any) -> Any:
+    """The application of a model in an environment of its own."""
+    require("server", ("fastapi",), "an environment for the model")
+    apart = importlib.import_module("headrace.api.serving.apart")
+    asgi = importlib.import_module("headrace.sdk.serving.asgi")
+    places = importlib.import_module("headrace.sdk.models.places")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace" / "environments"
+    return asgi.ScoringApp(apart.ScorerApart(Path(places.local_folder(uri)), name, version, limits, cache))
 
 
 @click.command()

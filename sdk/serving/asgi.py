@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Protocol
 
 from headrace.sdk.serving import faults
+from headrace.sdk.serving.batching import Limits
 from headrace.sdk.serving.faults import Answer
-from headrace.sdk.serving.scorer import Scorer
 
-logger = logging.getLogger("headrace.serving")
 Message = MutableMapping[str, Any]
 _READ = {
     b"content-type": "content-type",
@@ -20,10 +18,27 @@ _READ = {
 }
 
 
+class Answering(Protocol):
+    """What answers: a Scorer, or one that is elsewhere."""
+
+    @property
+    def limits(self) -> Limits:
+        """Of a request's body."""
+
+    async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """As `Scorer.answer`."""
+
+    async def start(self) -> None:
+        """Get ready. Raises what keeps it from that."""
+
+    async def stop(self) -> None:
+        """Let go of what it holds."""
+
+
 class ScoringApp:
     """ASGI 3: HTTP and the lifespan. A body beyond the bound is refused as soon as that is known."""
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Answering) -> None:
         self.scorer = scorer
 
     async def __call__(
@@ -56,12 +71,13 @@ class ScoringApp:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    self.scorer.warm()
+                    await self.scorer.start()
                 except Exception as error:
-                    logger.warning("the model fails on its own input example: %s: %s", type(error).__name__, error)
+                    await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self.scorer.close()
+                await self.scorer.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

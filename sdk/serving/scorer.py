@@ -109,6 +109,17 @@ class Scorer:
         """
         self._prediction.warm()
 
+    async def start(self) -> None:
+        """Warm it; what its own example shows to be wrong is only logged."""
+        try:
+            self.warm()
+        except Exception as error:
+            logger.warning("the model fails on its own input example: %s: %s", type(error).__name__, error)
+
+    async def stop(self) -> None:
+        """As `close`."""
+        self.close()
+
     def close(self) -> None:
         """Let go of the thread; requests that wait are not answered any more."""
         self._batcher.close()

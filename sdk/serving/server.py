@@ -27,6 +27,10 @@ _OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
+class CannotServe(Exception):
+    """The server did not get ready; the message says what to look at."""
+
+
 class Serving(msgspec.Struct, frozen=True):
     """What is served, and how.
 
@@ -57,17 +61,29 @@ def serve(serving: Serving, host: str, port: int, workers: int, on_ready: Callab
 
     port: 0 takes a free one. Raises OSError when the address is taken, and what loading the model raises.
     """
+    if workers == 1:
+        serve_app(scoring_app(serving), host, port, on_ready)
+        return
     with listening(host, port) as listener:
-        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        if workers == 1:
-            _Server(uvicorn.Config(scoring_app(serving), **_OPTIONS), lambda: on_ready(url)).run([listener])
-            return
         os.environ[VARIABLE] = msgspec.json.encode(serving).decode()
         # Loaded here too, so that a model that cannot be loaded is one clear error and not workers that die for ever.
-        scoring_app(serving).scorer.close()
-        on_ready(url)
+        Scorer(load_pyfunc(serving.model_uri)).close()
+        on_ready(_url(host, listener))
         app = "headrace.sdk.serving.server:app_of_environment"
         uvicorn.run(app, factory=True, workers=workers, fd=listener.fileno(), **_OPTIONS)
+
+
+def serve_app(app: ScoringApp, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve an application in this process, as `serve`. Raises OSError, and CannotServe when it does not get ready."""
+    with listening(host, port) as listener:
+        server = _Server(uvicorn.Config(app, **_OPTIONS), lambda: on_ready(_url(host, listener)))
+        server.run([listener])
+    if not server.started:
+        raise CannotServe("the model does not get ready; what it said stands above")
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import headrace
 import httpx
 import pandas as pd
 import pytest
+from headrace.models import infer_signature
+from headrace.pyfunc import save_model
+from headrace.sdk.serving.batching import Limits
 
 pytestmark = pytest.mark.e2e
 pytest.importorskip("uvicorn")
@@ -22,16 +25,32 @@ pytest.importorskip("uvicorn")
 COMMAND = [sys.executable, "-m", "headrace.sdk.cli.main", "models", "serve"]
 
 
-def total(model_input: pd.DataFrame) -> list[float]:
-    """The sum of each row."""
-    return [float(one) for one in model_input.sum(axis=1)]
+MODEL = """
+from headrace.models import set_model
+from headrace.pyfunc import PythonModel
+
+
+class Total(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return [float(one) for one in model_input.sum(axis=1)]
+
+
+set_model(Total())
+"""
+
+
+def saved(folder: Path) -> Path:
+    """A model that sums rows of a and b, in a folder of its own."""
+    source = folder / "total.py"
+    source.write_text(MODEL)
+    signature = infer_signature(pd.DataFrame({"a": [1.0], "b": [2.0]}))
+    save_model(folder / "total", str(source), signature=signature)
+    return folder / "total"
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    folder = tmp_path_factory.mktemp("models") / "total"
-    signature = headrace.models.infer_signature(pd.DataFrame({"a": [1.0], "b": [2.0]}))
-    headrace.pyfunc.save_model(folder, total, signature=signature)
+    folder = saved(tmp_path_factory.mktemp("models"))
     command = [*COMMAND, "-m", str(folder), "-p", "0", "--no-conda", "--timeout", "30"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}) as it:
         assert it.stdout is not None
@@ -64,3 +83,28 @@ def test_a_model_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert str(tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_in_a_process_of_its_own_answers_again_after_that_was_killed(tmp_path: Path) -> None:
+    apart = pytest.importorskip("headrace.api.serving.apart")
+    folder = saved(tmp_path)
+
+    async def killed_in_between() -> list[int]:
+        scorer = apart.ScorerApart(folder, "total", "1", Limits(), tmp_path, environment="server")
+        body = b'{"dataframe_records": [{"a": 1, "b": 2}]}'
+        statuses = []
+        await scorer.start()
+        try:
+            first = scorer.pid
+            statuses.append((await scorer.answer("POST", "/invocations", {}, body)).status)
+            os.kill(first, signal.SIGKILL)
+            async with asyncio.timeout(120):
+                while scorer.pid in (0, first):
+                    await asyncio.sleep(0.01)
+            statuses.append((await scorer.answer("GET", "/v2/models/total/ready", {}, b"")).status)
+        finally:
+            await scorer.stop()
+        statuses.append((await scorer.answer("GET", "/ping", {}, b"")).status)
+        return statuses
+
+    assert asyncio.run(killed_in_between()) == [200, 200, 503]

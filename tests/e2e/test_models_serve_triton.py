@@ -87,15 +87,25 @@ print(json.dumps(said))
 """
 
 
-def same(model_input: pd.DataFrame) -> pd.DataFrame:
-    """What it was given."""
-    return model_input
+MODEL = """
+from headrace.models import set_model
+from headrace.pyfunc import PythonModel
+
+
+class Same(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
+set_model(Same())
+"""
 
 
 def test_tritonclient_speaks_with_it_in_json_and_binary_both_ways(tmp_path: Path) -> None:
     python = environment("tritonclient", ("tritonclient[http]==2.73.0",), missing_here)
     frame = pd.DataFrame({"n": [1], "x": [0.5], "f": [0.5], "b": [True], "s": ["x"]}).astype({"f": "float32"})
-    save_model(tmp_path / "echo", same, signature=infer_signature(frame))
+    (tmp_path / "same.py").write_text(MODEL)
+    save_model(tmp_path / "echo", str(tmp_path / "same.py"), signature=infer_signature(frame))
     command = [*SERVE, "-m", str(tmp_path / "echo")]
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as server:
