@@ -21,6 +21,7 @@ from headrace.api.stores.store import ArtifactStore
 from headrace.api.tracking import Tracking
 from headrace.ingest import events
 from headrace.ingest.clock import Clock
+from headrace.ingest.model_events import RegisteredModelErased
 from headrace.processors.entities import Entities
 from headrace.processors.erasing import Count, Sweeper
 from headrace.processors.registry import DELETED, Experiment, LoggedModel
@@ -300,10 +301,20 @@ class Eraser:
         for experiment_id in sorted(experiments & kept):
             answer.left.append(Left(experiment_id, "not everything in the experiment was erased"))
         told += [(experiment_id, events.ExperimentErased()) for experiment_id in sorted(experiments - kept)]
+        deleted = [
+            x
+            for x in list(registry.models.by_id.values())
+            if not wanted.named and x.lifecycle == DELETED and x.last_update_time_ms <= before_ms
+        ]
+        answer.more |= len(deleted) > LISTED_MAX
+        for x in deleted[:LISTED_MAX]:
+            subjects = registry.models.subjects(x.registered_model_id)
+            told.append((x.registered_model_id, RegisteredModelErased(subjects)))
         if not answer.dry_run:
             told = await self._told(told, answer)
         answer.logged_models += [id for id, event in told if isinstance(event, events.LoggedModelErased)]
         answer.experiments += [id for id, event in told if isinstance(event, events.ExperimentErased)]
+        answer.registered_models += [id for id, event in told if isinstance(event, RegisteredModelErased)]
 
     async def _told(self, told: list[tuple[str, events.Event]], answer: Erased) -> list[tuple[str, events.Event]]:
         """Append the tombstones, and sweep; those that were not refused."""

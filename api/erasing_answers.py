@@ -42,6 +42,7 @@ class Erased:
     runs: list[Gone] = field(default_factory=list)
     experiments: list[str] = field(default_factory=list)
     logged_models: list[str] = field(default_factory=list)
+    registered_models: list[str] = field(default_factory=list)
     binned: list[str] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -60,6 +60,12 @@ class RegisteredModelDeleted(Event, frozen=True):
     """A registered model was deleted, its versions with it; its name is free."""
 
 
+class RegisteredModelErased(Event, frozen=True):
+    """The tombstone of a registered model that was deleted. subjects: all that were about it, its own id among them."""
+
+    subjects: list[str]
+
+
 class AliasSet(Event, frozen=True):
     """An alias points to a version, whatever it pointed to before."""
 
@@ -247,6 +253,7 @@ TYPES: dict[str, type[Event]] = {
     "headrace.registered-model.tags-set": RegisteredModelTagsSet,
     "headrace.registered-model.tags-deleted": RegisteredModelTagsDeleted,
     "headrace.registered-model.deleted": RegisteredModelDeleted,
+    "headrace.registered-model.erased": RegisteredModelErased,
     "headrace.registered-model.alias-set": AliasSet,
     "headrace.registered-model.alias-deleted": AliasDeleted,
     "headrace.registered-model.comment-created": CommentCreated,

@@ -12,10 +12,12 @@ from typing import Any
 
 from headrace.ingest import codec
 from headrace.ingest import events as e
+from headrace.ingest import model_events as m
 from headrace.ingest.erasing import ERASED_TYPES, ErasableLog, Held
 from headrace.ingest.log import Log, Partition
 from headrace.ingest.merging import in_partition
 from headrace.ingest.topics import DEAD_LETTERS, METRICS, REGISTRY, RUNS
+from headrace.processors.outcome import REFUSED
 from headrace.processors.registry import Registry
 from headrace.processors.runs import GONE
 from headrace.processors.views import Views
@@ -149,7 +151,7 @@ class Sweeper:
     # --- the registry -------------------------------------------------------------------------------------------------
 
     def registry(self, erased: Mapping[str, int]) -> None:
-        """Take experiments and logged models out, as far as they are not yet.
+        """Take experiments, logged and registered models out, as far as they are not yet.
 
         erased: the offset of the tombstone of each; what its id holds behind that stays. Raises LogUnavailable,
         ViewsUnavailable.
@@ -184,7 +186,7 @@ def _is_below(letter: e.EventRejected, held: Held, erased: Mapping[str, int]) ->
 
 def registry_offsets(log: Log, erased: Mapping[str, int]) -> tuple[list[int], list[int]]:
     """The records to erase, in order: of the erased themselves below their tombstones; and of others that asked for a
-    name an erased experiment had then, which changed nothing, and without it would."""
+    name something erased had then, or for stages that it kept, which changed nothing, and without it would."""
     own: list[int] = []
     others: list[int] = []
     partition = Partition(REGISTRY, 0)
@@ -202,7 +204,13 @@ def registry_offsets(log: Log, erased: Mapping[str, int]) -> tuple[list[int], li
             holder = registry.by_name.get(event.name)
             if holder is not None and offset < erased.get(holder.experiment_id, 0):
                 others.append(offset)
-        registry.apply(record, event)
+        elif isinstance(event, m.RegisteredModelCreated | m.RegisteredModelRenamed):
+            model = registry.models.by_name.get(event.name)
+            if model is not None and offset < erased.get(model.registered_model_id, 0):
+                others.append(offset)
+        outcome = registry.apply(record, event)
+        if isinstance(event, m.StagesSet) and outcome.kind == REFUSED:
+            others.append(offset)  # for a version that may be among what is erased
     return own, others
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headrace.ingest import model_events as m
 from headrace.ingest.event import Event
 from headrace.ingest.model_names import model_name_fault, stages_fault
@@ -10,7 +12,7 @@ from headrace.processors.model_fold import Told
 from headrace.processors.registered_models import ACTIVE, DELETED, RegisteredModel, Stages
 
 OF_MODELS = tuple(m.TYPES.values())
-"""The classes of events that are folded here."""
+"""The classes of the events of registered models."""
 
 
 class Models:
@@ -59,6 +61,17 @@ class Models:
             return after
         self._put(before, after)
         self._follow_pending(after, event)
+        return None
+
+    def erase(self, registered_model_id: str, subjects: Sequence[str]) -> str | None:
+        """Forget a deleted model, or say why it is not forgotten; one that was taken out of the log is not there."""
+        held = self.by_id.get(registered_model_id)
+        if held is not None and held.lifecycle != DELETED:
+            return f"the registered model {held.name} is not deleted"
+        self.by_id.pop(registered_model_id, None)
+        self._subjects.pop(registered_model_id, None)
+        for subject in subjects:
+            self._joined.pop(subject, None)
         return None
 
     def _create(self, subject: str, told: Told, event: m.RegisteredModelCreated) -> str | None:

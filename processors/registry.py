@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from headrace.ingest import events as e
 from headrace.ingest.log import Record
+from headrace.ingest.model_events import RegisteredModelErased
 from headrace.processors import endpoints
 from headrace.processors.model_fold import Told
 from headrace.processors.model_registry import OF_MODELS, Models
@@ -80,6 +81,8 @@ class Registry:
             self._writers[sender] = envelope.sequence
         if isinstance(event, e.ExperimentErased | e.LoggedModelErased):
             refusal = self._erase(record, event)
+        elif isinstance(event, RegisteredModelErased):
+            refusal = self._erase_model(record, event)
         elif isinstance(event, OF_MODELS):
             refusal = self.models.fold(envelope.subject, Told(envelope.time_ms, envelope.actor), event)
         else:
@@ -102,10 +105,15 @@ class Registry:
             del self.experiments[held.experiment_id], self.by_name[held.name]
         elif held is not None:
             del self.logged_models[held.model_id]
-        when = datetime.fromtimestamp(envelope.time_ms / 1000, UTC).isoformat(" ", "seconds")
-        by = f" by {envelope.actor}" if envelope.actor else ""
-        self.erased[envelope.subject] = Erasure(record.position.offset, f"erased at {when}{by}")
+        self.erased[envelope.subject] = _erasure(record)
         return None
+
+    def _erase_model(self, record: Record, event: RegisteredModelErased) -> str | None:
+        """Forget a registered model that was deleted, or taken out of the log before."""
+        refusal = self.models.erase(record.envelope.subject, event.subjects)
+        if refusal is None:
+            self.erased.update(dict.fromkeys((record.envelope.subject, *event.subjects), _erasure(record)))
+        return refusal
 
     def _fold(self, experiment_id: str, time_ms: int, event: e.Event) -> str | None:
         """Change the state, or say why the event is refused."""
@@ -202,6 +210,13 @@ _OF_LOGGED_MODELS = (
     e.LoggedModelTagsDeleted,
     e.LoggedModelDeleted,
 )
+
+
+def _erasure(record: Record) -> Erasure:
+    envelope = record.envelope
+    when = datetime.fromtimestamp(envelope.time_ms / 1000, UTC).isoformat(" ", "seconds")
+    by = f" by {envelope.actor}" if envelope.actor else ""
+    return Erasure(record.position.offset, f"erased at {when}{by}")
 
 
 def _taken(name: str) -> str:

@@ -11,7 +11,7 @@ from headrace.sdk.cli.output import agree, print_json, print_rows, say, size
 from headrace.sdk.cli.target import Target, json_option, pass_target
 
 PATH = "/api/headrace/v1/gc"
-LISTS = ("runs", "experiments", "logged_models", "binned")
+LISTS = ("runs", "experiments", "logged_models", "registered_models", "binned")
 COLUMNS = ("run", "files", "file bytes", "records", "record bytes", "points")
 
 
@@ -95,6 +95,8 @@ def _tell(answer: dict[str, Any], as_json: bool, on_stderr: bool = False) -> Non
     if answer["experiments"] or answer["logged_models"]:
         experiments, models = len(answer["experiments"]), len(answer["logged_models"])
         say(f"{experiments} experiments and {models} logged models {verb or 'were '}erased")
+    if answer["registered_models"]:
+        say(f"{len(answer['registered_models'])} registered models {verb or 'were '}erased")
     for left in answer["left"]:
         say(f"left: {left['id']}: {left['reason']}")
     for note in answer["notes"]:

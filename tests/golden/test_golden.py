@@ -30,6 +30,7 @@ _BEFORE = {
     "headrace.logged-model.erased": ["headrace.logged-model.deleted"],
     "headrace.endpoint.updated": ["headrace.endpoint.created"],
     "headrace.endpoint.deleted": ["headrace.endpoint.created"],
+    "headrace.registered-model.erased": ["headrace.registered-model.deleted"],
     "headrace.registered-model.comment-updated": ["headrace.registered-model.comment-created"],
     "headrace.registered-model.comment-deleted": ["headrace.registered-model.comment-created"],
     "headrace.model-version.transition-approved": ["headrace.model-version.transition-requested"],

@@ -5,7 +5,10 @@ from __future__ import annotations
 from headrace.ingest import codec, events
 from headrace.ingest import model_events as m
 from headrace.ingest.envelope import Envelope
+from headrace.ingest.erasing import left_of
 from headrace.ingest.log import Position, Record
+from headrace.ingest.memory import MemoryLog
+from headrace.processors.erasing import registry_offsets
 from headrace.processors.outcome import Outcome
 from headrace.processors.refold import Kept, registry_states
 from headrace.processors.registered_models import ACTIVE
@@ -107,3 +110,30 @@ def test_the_events_of_one_model_alone_make_it_what_the_whole_log_does(
         ]
         *_, (_, alone) = registry_states(kept)
         assert alone.models.by_id[model.registered_model_id] == model
+
+
+@given(SENT)
+def test_what_is_erased_leaves_a_log_that_gives_the_same_registry(sent: list[tuple[str, str, events.Event]]) -> None:
+    held = log_of(sent)
+    models = folded(held)[0].models
+    gone: list[tuple[str, str, events.Event]] = [
+        (model.registered_model_id, "", m.RegisteredModelErased(models.subjects(model.registered_model_id)))
+        for model in models.by_id.values()
+        if model.lifecycle != ACTIVE
+    ]
+    whole = log_of([*sent, *gone])
+    before, _ = folded(whole)
+    log = MemoryLog()
+    log.append([record.envelope for record in whole])
+    own, others = registry_offsets(log, {id: erasure.offset for id, erasure in before.erased.items()})
+    swept = [
+        record._replace(envelope=left_of(record.position, record.envelope))
+        if record.position.offset in {*own, *others}
+        else record
+        for record in whole
+    ]
+    after, _ = folded(swept)
+    assert after.models.by_id == before.models.by_id
+    assert after.models.by_name == before.models.by_name
+    assert after.models.stages == before.models.stages
+    assert after.models.pending == before.models.pending

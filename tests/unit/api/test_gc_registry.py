@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from headrace.ingest import model_events as m
+from headrace.ingest.log import Partition
+from headrace.processors.refold import registry_at
+
 from tests.unit.api.conftest import Server
 from tests.unit.api.registry import Registry
-from tests.unit.api.test_model_versions import DIGEST, logged_model, run_with_model
+from tests.unit.api.test_model_versions import DIGEST, append, logged_model, run_with_model
 
 GC = "/api/headrace/v1/gc"
 
@@ -57,3 +61,43 @@ def test_a_logged_model_whose_files_are_a_versions_stays_when_its_experiment_goe
     assert experiment_id in left
     registry.ask("DELETE", "registered-models/delete", name=name)
     assert left_by_gc(server) == {}
+
+
+def test_nothing_is_left_of_a_deleted_model_and_a_replay_gives_the_same_registry(server: Server) -> None:
+    registry, secret = Registry(server), "sEcReT-registered"
+    made = registry.ask("POST", "registered-models/create", name=secret, description=secret)["registered_model"]
+    append(server, "joined", m.RegisteredModelCreated(secret, if_absent=True), m.ModelVersionCreated("v1", "s3://a"))
+    registry.ask("POST", "model-versions/set-tag", name=secret, version="1", key="k", value=secret)
+    other = registry.new("other")
+    registry.refused("POST", "registered-models/create", "RESOURCE_ALREADY_EXISTS", name=secret, description=secret)
+    registry.refused("POST", "registered-models/rename", "RESOURCE_ALREADY_EXISTS", name=other, new_name=secret)
+    registry.ask("POST", "model-versions/transition-stage", name=secret, version="1", stage="Staging")
+    assert server.call("PUT", "/api/headrace/v1/registry/stages", json={"stages": ["Production"]}).status_code == 400
+    assert left_by_gc(server) == {}
+    assert secret in log_of(server)
+    registry.ask("DELETE", "registered-models/delete", name=secret)
+    registry.ask("POST", "registered-models/create", name=secret)
+    again = registry.model(secret)["headrace"]["registered_model_id"]
+
+    assert left_by_gc(server) == {}
+
+    erased_id = made["headrace"]["registered_model_id"]
+    assert log_of(server).count(secret) == 1
+    now = server.services.engine.registry
+    assert {erased_id, "joined"} <= set(now.erased)
+    assert erased_id not in now.models.by_id
+    partition = Partition("registry", 0)
+    replayed = registry_at(server.log, partition, server.log.end()[partition]).models
+    assert (replayed.by_id, replayed.by_name, replayed.stages) == (
+        now.models.by_id,
+        now.models.by_name,
+        now.models.stages,
+    )
+    assert again in replayed.by_id
+    events = server.services.views.rows("SELECT data FROM events WHERE topic = 'registry'")
+    assert sum(secret in str(data) for (data,) in events) == 1
+
+
+def log_of(server: Server) -> str:
+    """All records of the registry."""
+    return repr(server.log.read(Partition("registry", 0), 0, 10_000, 2**30))
