@@ -55,6 +55,7 @@ def events(
     types: Sequence[str] = (),
     run_ids: Sequence[str] = (),
     experiment_ids: Sequence[str] = (),
+    models: Sequence[str] = (),
     points: bool = False,
     follow: bool = True,
     patience_s: float = PATIENCE_S,
@@ -62,11 +63,11 @@ def events(
     """Events of the log as they come, each once, in order; blocks while there is none.
 
     after: `now`, `begin`, a time (ISO 8601, or ms since the epoch), or the cursor of an event, to go on behind it.
-    types: whole, or such as `run.*`. Each filter takes all where it is empty. points: with each metric point. follow:
-    without it, ends with what is in the log now. patience_s: how long a server may be away; the iterator goes on where
-    it was. Raises ReadFailed, at once for a filter or cursor that cannot be.
+    types: whole, or such as `run.*`. models: registered ones, by name or id. Each filter takes all where it is empty.
+    points: with each metric point. follow: without it, ends with what is in the log now. patience_s: how long a server
+    may be away; the iterator goes on where it was. Raises ReadFailed, at once for a filter or cursor that cannot be.
     """
-    which = (types, run_ids, experiment_ids)
+    which = (types, run_ids, experiment_ids, models)
     return following(reader(), after, *which, points=points, follow=follow, patience_s=patience_s)
 
 
@@ -76,6 +77,7 @@ def following(
     types: Sequence[str] = (),
     run_ids: Sequence[str] = (),
     experiment_ids: Sequence[str] = (),
+    models: Sequence[str] = (),
     *,
     points: bool = False,
     follow: bool = True,
@@ -86,6 +88,7 @@ def following(
         "types": list(types),
         "run_ids": list(run_ids),
         "experiment_ids": list(experiment_ids),
+        **({"models": list(models)} if models else {}),
         "points": str(points).lower(),
         "limit": _BATCH,
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from headrace.api import registered
 from headrace.api.errors import invalid, unavailable
 from headrace.api.feed import cursor
 from headrace.api.feed.cursor import BadCursor
 from headrace.api.feed.feed import FeedFull
 from headrace.api.feed.stream import EventStream
-from headrace.api.feed.wanted import BadFilter, wanted
+from headrace.api.feed.wanted import BadFilter, of_models, wanted
 from headrace.api.services import services
 
 router = APIRouter(tags=["feed"])
@@ -44,6 +45,7 @@ async def get_events(
     ] = "now",
     experiment_ids: Annotated[list[str] | None, Query(description=_MANY)] = None,
     run_ids: Annotated[list[str] | None, Query(description=_MANY)] = None,
+    models: Annotated[list[str] | None, Query(description=f"{_MANY}; registered models, by name or id")] = None,
     types: Annotated[list[str] | None, Query(description=f"{_MANY}; whole, or such as headrace.run.*")] = None,
     points: Annotated[bool, Query(description="Metric points themselves, rather than a digest of them")] = False,
     digest: Annotated[bool, Query(description="Only which runs and experiments have changed")] = False,
@@ -65,6 +67,8 @@ async def get_events(
     feed = services(request).feed
     try:
         which = wanted(experiment_ids or (), run_ids or (), types or ())
+        if models:
+            which = of_models(which, models, (await registered.current(services(request))).models)
         reader = await feed.open(cursor.parsed(last_event_id or after), which)
     except (BadFilter, BadCursor) as error:
         raise invalid(f"Invalid request for events: {error}") from None

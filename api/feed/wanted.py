@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.log import Partition
 from headrace.ingest.partitioning import partition_of
-from headrace.ingest.topics import METRICS, RUNS, topic_of
+from headrace.ingest.topics import METRICS, REGISTRY, RUNS, topic_of
+from headrace.processors.model_registry import Models
 
 GIVEN_MAX = 1000
 """So many experiments, runs or types can be named."""
@@ -21,18 +22,23 @@ class BadFilter(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A filter: events of these experiments, of these runs, of these types; each of all where it is empty.
+    """A filter: events of these experiments, runs, registered models, of these types; each of all where it is empty.
 
     types and prefixes: whole types, and what types begin with. Experiments are for `Experiments` to look into.
+    model_of: the id of the registered model that events of a subject are about.
     """
 
     experiment_ids: frozenset[str] = frozenset()
     run_ids: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     prefixes: tuple[str, ...] = ()
+    model_ids: frozenset[str] = frozenset()
+    model_of: Callable[[str], str] = str
 
     def takes(self, envelope: Envelope) -> bool:
-        """Whether an event is wanted, by its type and run."""
+        """Whether an event is wanted, by its type, run and registered model."""
+        if self.model_ids and self.model_of(envelope.subject) not in self.model_ids:
+            return False
         if self.run_ids and envelope.subject not in self.run_ids:
             return False
         if not self.types and not self.prefixes:
@@ -47,6 +53,7 @@ class Wanted:
             one
             for one in there
             if (topics is None or one.topic in topics)
+            and (not self.model_ids or one.topic == REGISTRY)
             and (
                 not self.run_ids
                 or (
@@ -82,6 +89,22 @@ def wanted(experiment_ids: Iterable[str], run_ids: Iterable[str], types: Iterabl
             whole.add(named)
     experiments, runs = _parts(experiment_ids, "experiment_ids"), _parts(run_ids, "run_ids")
     return Wanted(frozenset(experiments), frozenset(runs), frozenset(whole), tuple(sorted(prefixes)))
+
+
+def of_models(which: Wanted, models: Iterable[str], models_there: Models) -> Wanted:
+    """The filter, of these registered models only, which are named by name or id. Raises BadFilter."""
+    ids = set()
+    for named in _parts(models, "models"):
+        found = models_there.by_name.get(named) or models_there.of_subject(named)
+        if found is None:
+            raise BadFilter(f"models: there is no registered model {named!r}")
+        ids.add(found.registered_model_id)
+
+    def model_of(subject: str) -> str:
+        found = models_there.of_subject(subject)
+        return subject if found is None else found.registered_model_id
+
+    return replace(which, model_ids=frozenset(ids), model_of=model_of)
 
 
 def _parts(given: Iterable[str], name: str) -> list[str]:

@@ -25,6 +25,7 @@ from headrace.sdk.feed import Event, following
 @click.option("--type", "types", multiple=True, help="Only of this type, such as 'run.*'; may be repeated.")
 @click.option("--experiment", "experiments", multiple=True, metavar="NAME|ID", help="Only of this; may be repeated.")
 @click.option("--run", "run_ids", multiple=True, metavar="RUN", help="Only of this run; may be repeated.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only of this registered one; may be repeated.")
 @click.option("--points", is_flag=True, help="With --json: each metric point, rather than a digest.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line, with the cursor behind it.")
 @pass_target
@@ -35,6 +36,7 @@ def events(
     types: tuple[str, ...],
     experiments: tuple[str, ...],
     run_ids: tuple[str, ...],
+    models: tuple[str, ...],
     points: bool,
     as_json: bool,
 ) -> None:
@@ -49,7 +51,7 @@ def events(
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     begin = after if after is not None else "now" if follow else "begin"
     try:
-        for event in following(source, begin, types, run_ids, ids, points=points and as_json, follow=follow):
+        for event in following(source, begin, types, run_ids, ids, models, points=points and as_json, follow=follow):
             click.echo(json_line(event) if as_json else text_line(event, width))
     except KeyboardInterrupt:
         pass

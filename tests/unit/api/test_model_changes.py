@@ -91,3 +91,19 @@ def test_the_history_of_no_model_is_refused_with_what_to_name(server: Server) ->
     assert "NAME/NUMBER" in history(server, "model_version", "alone", 404)["message"]
     assert "no model version alone/7" in history(server, "model_version", "alone/7", 404)["message"]
     history(server, "model_version", "alone/x", 404)
+
+
+def test_the_feed_tells_of_one_registered_model(server: Server) -> None:
+    happened(server, "told-id", m.RegisteredModelCreated("told"), m.RegisteredModelDescribed("text"))
+    happened(server, "untold-id", m.RegisteredModelCreated("untold"))
+    happened(server, "late-id", m.RegisteredModelCreated("told", if_absent=True), m.ModelVersionCreated("vt", "s3://b"))
+    asked = {"after": "begin", "models": "told"}
+    answer = server.call("GET", "/api/headrace/v1/events", params=asked, headers={"accept": "application/json"})
+    assert [(x["subject"], x["type"].removeprefix("headrace.")) for x in answer.json()["events"]] == [
+        ("told-id", "registered-model.created"),
+        ("told-id", "registered-model.described"),
+        ("late-id", "registered-model.created"),
+        ("late-id", "model-version.created"),
+    ]
+    refused = server.call("GET", "/api/headrace/v1/events", params={"models": "nobody"})
+    assert (refused.status_code, "no registered model 'nobody'" in refused.text) == (400, True)
