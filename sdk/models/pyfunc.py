@@ -10,7 +10,7 @@ from typing import Any
 
 from headrace.sdk.flavors.flavor import Predictor
 from headrace.sdk.models import example, loading
-from headrace.sdk.models.enforcement import Plan
+from headrace.sdk.models.enforcement import Plan, SchemaMismatch
 from headrace.sdk.models.mlmodel import Metadata, NoModel
 
 
@@ -45,8 +45,22 @@ class PyFuncModel:
 
     @functools.cached_property
     def input_example(self) -> Any:
-        """The input it was saved with as an example, or None."""
-        return example.read(self.folder, self.metadata.saved_input_example_info)
+        """The input it was saved with as an example, as `predict` takes it, or None."""
+        info = self.metadata.saved_input_example_info
+        kept = example.read(self.folder, info)
+        if kept is None or info is None or self.plan.inputs is None:
+            return kept
+        try:  # JSON knows neither float32 nor moments; the signature does
+            if info.get("type") == "dataframe":
+                return self.plan.from_columns({name: list(kept[name]) for name in kept.columns})
+            return self.plan.from_values(kept) if info.get("type") == "ndarray" else kept
+        except SchemaMismatch:
+            return kept
+
+    @property
+    def input_example_params(self) -> dict[str, Any] | None:
+        """The params it was saved with as an example, or None."""
+        return example.read_params(self.folder, self.metadata.saved_input_example_info)
 
     @property
     def loader_module(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,34 @@ def test_its_requirements_are_pins_of_what_it_uses(tmp_path: Path, estimator: Lo
     assert [line.partition("==")[0] for line in lines] == ["cloudpickle", "numpy", "scikit-learn", "scipy", "sentinel"]
     conda = yaml.safe_load((tmp_path / "model" / "conda.yaml").read_text())
     assert conda["dependencies"][-1] == {"pip": lines}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.DataFrame({"x": [1.5], "n": np.array([1], "int32"), "w": [pd.Timestamp("2020-01-02")], "b": [b"ab"]}),
+        pd.DataFrame([[1.5, 2.5]]),
+        np.ones((2, 3), "float32"),
+        {"a": np.ones((2, 3), "float32"), "b": np.array([1, 2])},
+        [{"a": 1, "b": "x"}],
+    ],
+    ids=["frame", "frame without names", "float32", "arrays", "records"],
+)
+def test_an_example_is_read_as_predict_takes_it(tmp_path: Path, given: Any) -> None:
+    headrace.models.save_model(lambda data: data, tmp_path / "model", input_example=(given, {"n": 3}))
+
+    loaded = headrace.pyfunc.load_model(tmp_path / "model")
+    example = loaded.input_example
+    assert loaded.input_example_params == {"n": 3}
+    loaded.predict(example, loaded.input_example_params)
+    if isinstance(given, pd.DataFrame):
+        assert [str(one) for one in example.dtypes] == [str(one) for one in loaded.plan.enforce(given).dtypes]
+        assert example.to_numpy().tolist() == given.to_numpy().tolist()
+    elif isinstance(given, np.ndarray):
+        assert example.dtype == given.dtype
+    body = json.loads((tmp_path / "model" / "serving_input_example.json").read_text())
+    assert body["params"] == {"n": 3}
+    assert len(body) == 2
 
 
 def test_a_model_as_mlflow_1_described_it_loads(
