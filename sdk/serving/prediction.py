@@ -40,7 +40,7 @@ class Prediction:
         loader = model.loader_module if "python_function" in model.metadata.flavors else ""
         flavor = known.of_loader(loader)
         self.of_a_framework = flavor is not None and flavor.NAME != "python_function"
-        self._read = reader(self.schema, _answer)
+        self._read = reader(model.plan, model.predictor.predict_array is not None, _answer)
         self._array = model.predictor.predict_array
         self._is_tensor = self.schema is not None and self.schema.is_tensor_spec()
         self._names = [] if self.schema is None else self.schema.input_names()

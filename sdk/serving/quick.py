@@ -1,16 +1,19 @@
 """The quick way of small JSON bodies: to an array in the schema's order with no frame on the way, ready to be stacked.
 
-It takes columns that are all double or all float, and a tensor without a name. What it does not know, or what is wrong
+It takes columns that are all double or all float; columns that are all numbers, for a model that takes them as one
+array; and a tensor without a name. What it does not know, or what is wrong
 in any way, it leaves to `binding`, which has the whole protocol and says what is wrong: so both ways answer alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 import numpy as np
+from headrace.sdk.models.enforcement import Plan
 from headrace.sdk.models.schema import DataType, Schema, TensorSpec, Type
 from headrace.sdk.serving import casting, faults
 from headrace.sdk.serving.faults import Answer
@@ -20,18 +23,21 @@ BYTES_MAX = 256 * 1024
 _DTYPES: dict[Type, np.dtype[Any]] = {DataType.double: np.dtype(np.float64), DataType.float: np.dtype(np.float32)}
 
 
-class _Split(msgspec.Struct, forbid_unknown_fields=True):
-    data: list[list[float]]
+Number = TypeVar("Number", bound=float)
+
+
+class _Split(msgspec.Struct, Generic[Number], forbid_unknown_fields=True):
+    data: list[list[Number]]
     columns: list[str] | None = None
 
 
-class _Columns(msgspec.Struct):
+class _Columns(msgspec.Struct, Generic[Number]):
     """Of all the fields that mean something; those of a type it does not have make it fail."""
 
-    dataframe_split: _Split | None = None
-    dataframe_records: list[dict[str, float]] | None = None
-    instances: list[dict[str, float]] | None = None
-    inputs: list[dict[str, float]] | dict[str, list[float]] | None = None
+    dataframe_split: _Split[Number] | None = None
+    dataframe_records: list[dict[str, Number]] | None = None
+    instances: list[dict[str, Number]] | None = None
+    inputs: list[dict[str, Number]] | dict[str, list[Number]] | None = None
     params: dict[str, Any] | None = None
     messages: None = None
     prompt: None = None
@@ -61,14 +67,28 @@ Reader = Callable[[bytes], Rows | None]
 """The rows of a body, or None when it is not for the quick way. Raises Refused for a tensor of the wrong shape."""
 
 
-def reader(schema: Schema | None, encode: Callable[[Any], Answer]) -> Reader | None:
-    """The quick way for bodies of this schema, or None. encode: writes their answers."""
+def reader(plan: Plan, takes_array: bool, encode: Callable[[Any], Answer]) -> Reader | None:
+    """The quick way for bodies of a model, or None.
+
+    plan: of its signature. takes_array: whether it takes columns as one array. encode: writes the answers.
+    """
+    schema = plan.inputs
     if schema is None:
         return None
     if schema.is_tensor_spec():
         return None if schema.has_input_names() else _tensor_reader(cast(TensorSpec, schema.inputs[0]), encode)
+    names = [str(name) for name in schema.input_names()]
     dtype = dtype_of(schema)
-    return None if dtype is None else _column_reader([str(name) for name in schema.input_names()], dtype, encode)
+    if dtype is not None:
+        return _column_reader(
+            names, msgspec.json.Decoder(_Columns[float]).decode, partial(np.array, dtype=dtype), encode
+        )
+    plain = schema.has_input_names() and all(spec.required for spec in schema.inputs)
+    if plain and takes_array and plan.array_dtype is not None:
+        # As they are in JSON, so that the plan sees a fraction where an integer should be.
+        decode = msgspec.json.Decoder(_Columns[int | float]).decode
+        return _column_reader(names, decode, partial(plan.from_rows, None, array=True), encode)
+    return None
 
 
 def dtype_of(schema: Schema) -> np.dtype[Any] | None:
@@ -79,25 +99,29 @@ def dtype_of(schema: Schema) -> np.dtype[Any] | None:
     return _DTYPES.get(kinds.pop())
 
 
-def _column_reader(names: list[str], dtype: np.dtype[Any], encode: Callable[[Any], Answer]) -> Reader:
-    decode = msgspec.json.Decoder(_Columns).decode
+def _column_reader(
+    names: list[str],
+    decode: Callable[[bytes], _Columns[Any]],
+    to_array: Callable[[Any], Any],
+    encode: Callable[[Any], Answer],
+) -> Reader:
     width = len(names)
 
     def read(body: bytes) -> Rows | None:
         try:
             found = decode(body)
             table = _table(found, names)
-            array = None if table is None else np.array(table, dtype=dtype)
+            array = None if table is None else to_array(table)
         except (msgspec.DecodeError, ValueError, KeyError, IndexError, OverflowError, RecursionError):
             return None
-        if array is None or array.ndim != 2 or array.shape[1] != width:
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] != width:
             return None
         return Rows(array, found.params, encode)
 
     return read
 
 
-def _table(found: _Columns, names: list[str]) -> Sequence[Sequence[float]] | None:
+def _table(found: _Columns[Any], names: list[str]) -> Sequence[Sequence[float]] | None:
     """Rows in the schema's order; None, KeyError or ValueError where they are not so simple."""
     split = found.dataframe_split
     if split is not None:
@@ -113,7 +137,7 @@ def _table(found: _Columns, names: list[str]) -> Sequence[Sequence[float]] | Non
     return [[record[name] for name in names] for record in records]
 
 
-def _reordered(split: _Split, names: list[str]) -> Sequence[Sequence[float]] | None:
+def _reordered(split: _Split[Any], names: list[str]) -> Sequence[Sequence[float]] | None:
     given = split.columns or []
     places = {name: index for index, name in enumerate(given)}
     width = len(given)

@@ -234,3 +234,27 @@ def test_a_full_queue_is_429_with_a_time_to_come_again() -> None:
     answers = ask_all(scorer, [{"method": "POST", "url": "/invocations", "json": {"inputs": [1]}}] * 3)
     assert sorted(answer.status_code for answer in answers) == [200, 429, 429]
     assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 429} == {"1"}
+
+
+def test_columns_of_several_kinds_of_numbers_go_as_one_array_where_the_model_takes_one() -> None:
+    given: list[Any] = []
+
+    def predict(array: Any, params: Any) -> Any:
+        given.append(array)
+        return array[:, 1]
+
+    mixed = {"inputs": columns(a="long", b="float", c="integer")}
+    scorer = Scorer(signed(same, mixed, array=predict), row_wise=True)
+    split = {"columns": ["c", "b", "a"], "data": [[1, 0.5, 3.0], [4, 2, 6]]}
+    bodies = [
+        {"dataframe_split": split},
+        {"dataframe_records": [{"a": 7, "b": 8, "c": 9, "d": 1}]},
+        {"dataframe_records": [{"a": 7.5, "b": 8, "c": 9}]},
+        {"dataframe_records": [{"a": 7, "b": 8, "c": 2**31}]},
+    ]
+    one, other, fraction, large = ask_all(
+        scorer, [{"method": "POST", "url": "/invocations", "json": body} for body in bodies]
+    )
+    assert (one.json(), other.json()) == ({"predictions": [0.5, 2.0]}, {"predictions": [8.0]})
+    assert [array.tolist() for array in given] == [[[3, 0.5, 1], [6, 2, 4], [7, 8, 9]]]
+    assert ("'a'" in fraction.json()["message"], "'c'" in large.json()["message"]) == (True, True)
