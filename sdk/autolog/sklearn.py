@@ -5,6 +5,7 @@ Params, metrics, tags and files have MLflow's names; docs/reference/autolog.md s
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -111,10 +112,10 @@ def _hook(module: ModuleType, options: SklearnOptions) -> None:
     for owner in list(vars(module).values()):
         if not inspect.isclass(owner) or owner.__module__ != module.__name__ or not _is_estimator(owner):
             continue
-        if f"{owner.__module__}.{owner.__name__}." != "sklearn.base.BaseEstimator.":
-            for name in FITS:
-                if name in vars(owner) and not owner.__name__.endswith("Mixin"):
-                    patching.patch(NAME, owner, name, lambda call: _fit(call, options))
+        hook = functools.partial(_fit_of_mixin if owner.__name__.endswith("Mixin") else _fit, options=options)
+        for name in FITS:
+            if name in vars(owner):
+                patching.patch(NAME, owner, name, hook)
         if options.log_post_training_metrics:
             hook_predictions(NAME, owner, options)
 
@@ -122,6 +123,12 @@ def _hook(module: ModuleType, options: SklearnOptions) -> None:
 def _is_estimator(owner: type[Any]) -> bool:
     """Whether it is an estimator, or what lends methods to estimators, told by names: sklearn.base may be loading."""
     return owner.__name__.endswith("Mixin") or any(one.__name__ == "BaseEstimator" for one in owner.__mro__)
+
+
+def _fit_of_mixin(call: Call, options: SklearnOptions) -> Generator[None, Any, None]:
+    """A fit that scikit-learn lends to others: only its own estimators are logged."""
+    if type(call.args[0]).__module__.startswith("sklearn."):
+        yield from _fit(call, options)
 
 
 def _unlogged(call: Call) -> Generator[None, Any, None]:

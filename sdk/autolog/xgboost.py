@@ -75,7 +75,7 @@ def _hook(xgboost: ModuleType, options: Options, importance_types: tuple[str, ..
         best_told=0,
         stopped=lambda rounds: rounds - 1,
         importances=lambda model: {kind: model.get_score(importance_type=kind) for kind in importance_types},
-        predict=lambda model, example: model.predict(xgboost.DMatrix(example)),
+        predict=lambda model, example: model.predict(xgboost.DMatrix(example, enable_categorical=True)),
     )
     for name in ("DMatrix", "QuantileDMatrix"):
         hook_data(library, getattr(xgboost, name), options)

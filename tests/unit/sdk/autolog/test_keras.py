@@ -56,7 +56,8 @@ def test_a_fit_logs_its_params_metrics_summary_and_data_to_a_run_of_its_own(targ
     assert run.status == "FINISHED"
     assert (run.tags["mlflow.autologging"], run.tags["team"]) == ("tensorflow", "a")
     assert run.params.keys() >= FIT_PARAMS | {"opt_name", "opt_learning_rate", "opt_beta_1"}
-    assert (run.params["epochs"], run.params["batch_size"], run.params["opt_name"]) == ("3", "20", "adam")
+    assert (run.params["epochs"], run.params["batch_size"]) == ("3", "20")
+    assert run.params["opt_name"].startswith("adam")  # Keras counts the optimizers of a process
     assert run.metrics == {key: list(enumerate(values)) for key, values in history.history.items()}
     assert run.metrics.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert run.files.keys() == {"model_summary.txt"}

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from headrace.sdk.autolog import sklearn as autologging
 from sklearn import metrics as sklearn_metrics
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.neural_network import BernoulliRBM
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -88,7 +89,23 @@ def test_fit_transform_and_fit_predict_are_fits(target: Any) -> None:
     autologging.autolog(log_models=False)
     PCA(2).fit_transform(X)
     KMeans(2, n_init=1).fit_predict(X)
-    assert [run.tags["estimator_name"] for run in runs(target)] == ["PCA", "KMeans"]
+    BernoulliRBM(2, n_iter=1).fit_transform((X > 0).astype(float))  # which it has of a mixin
+    found = runs(target)
+    assert [run.tags["estimator_name"] for run in found] == ["PCA", "KMeans", "BernoulliRBM"]
+    assert [[context for context, _ in run.inputs] for run in found] == [["train"]] * 3
+
+
+def test_an_estimator_of_the_program_itself_is_not_logged(target: Any) -> None:
+    class Own(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+        def fit(self, X: Any, y: Any = None) -> Own:
+            return self
+
+        def transform(self, X: Any) -> Any:
+            return X
+
+    autologging.autolog()
+    assert Own().fit_transform(X) is X
+    assert runs(target) == []
 
 
 @pytest.mark.parametrize("search", ["grid", "random"])
