@@ -44,7 +44,7 @@ def save(
     else:
         model.save(data / "model.keras", **(save_model_kwargs or {}))
     modules = ["keras", *(["tensorflow"] if keras.backend.backend() == "tensorflow" else [keras.backend.backend()])]
-    if keras_files.write_custom_objects(data, custom_objects):
+    if keras_files.write_custom_objects(model, data, custom_objects):
         modules.append("cloudpickle")
     entry = {
         "data": "data",

@@ -24,15 +24,24 @@ def is_keras(model: Any) -> bool:
     return loaded(model, "keras", "tf_keras") and hasattr(model, "layers") and hasattr(model, "predict_on_batch")
 
 
-def write_custom_objects(data: Path, given: Mapping[str, Any] | None) -> bool:
-    """Pickle custom objects beside a model, and those that are registered with Keras; whether there were any."""
+def write_custom_objects(model: Any, data: Path, given: Mapping[str, Any] | None) -> bool:
+    """Pickle custom objects beside a model, and those registered with Keras that it uses; whether there were any."""
     import cloudpickle
 
-    registered = dict(sys.modules["keras"].saving.get_custom_objects()) if "keras" in sys.modules else {}
+    registered = _registered(model)
     for file, objects in ((CUSTOM_OBJECTS, dict(given or {})), (GLOBAL_CUSTOM_OBJECTS, registered)):
         if objects:
             (data / file).write_bytes(cloudpickle.dumps(objects))
     return bool(given or registered)
+
+
+def _registered(model: Any) -> dict[str, Any]:
+    found = dict(sys.modules["keras"].saving.get_custom_objects()) if "keras" in sys.modules else {}
+    try:
+        description = str(model.to_json()) if found else ""
+    except (NotImplementedError, TypeError, ValueError):  # a class of its own: what it uses cannot be told
+        return found
+    return {name: one for name, one in found.items() if name in description}
 
 
 def _custom_objects(data: Path) -> dict[str, Any]:

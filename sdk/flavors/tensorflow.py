@@ -81,7 +81,7 @@ def _save_keras(model: Any, folder: Path, objects: Mapping[str, Any] | None, opt
     tensorflow = _tensorflow()
     data = folder / "data"
     data.mkdir()
-    pickled = keras_files.write_custom_objects(data, objects)
+    pickled = keras_files.write_custom_objects(model, data, objects)
     save_format = str(options.get("save_format", "tf"))
     (data / "keras_module.txt").write_text("tensorflow.keras")
     (data / "save_format.txt").write_text(save_format)

@@ -14,7 +14,7 @@ import pickle
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,13 +43,13 @@ MODEST = {
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-os.environ.update({name: value for name, value in MODEST.items() if "tensorflow" not in sys.modules})
 
 OF_STOCK = (
     "catboost_classifier", "catboost_regressor", "keras_exported", "keras_image", "keras_named", "keras_plain",
     "lightgbm_booster", "lightgbm_classifier", "lightgbm_pickle", "onnx", "python_function", "sklearn_pickle",
     "sklearn_proba", "sklearn_skops", "statsmodels", "statsmodels_series", "tensorflow_custom", "tensorflow_image",
-    "tensorflow_module", "tensorflow_named", "tensorflow_plain", "xgboost_booster", "xgboost_classifier",
+    "tensorflow_module", "tensorflow_named", "tensorflow_plain", "tensorflow_registered", "xgboost_booster",
+    "xgboost_classifier",
     "xgboost_json",
 )  # fmt: skip
 OURS = {
@@ -61,6 +61,7 @@ OURS = {
     "statsmodels": "RegressionResultsWrapper", "statsmodels_series": "ARIMAResultsWrapper",
     "tensorflow_custom": "Sequential", "tensorflow_estimator": "_WrapperFunction", "tensorflow_image": "Functional",
     "tensorflow_module": "_UserObject", "tensorflow_named": "Functional", "tensorflow_plain": "Sequential",
+    "tensorflow_registered": "Sequential",
     "xgboost_booster": "Booster", "xgboost_classifier": "XGBClassifier", "xgboost_json": "XGBClassifier",
 }  # fmt: skip
 """Each kind that we save, and the class that MLflow's own loader makes of it."""
@@ -95,6 +96,15 @@ def stock(script: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _modest() -> Iterator[None]:
+    """Few threads for the frameworks that are imported here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in MODEST.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="module")
 def of_stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models that stock MLflow saved, with what each was asked and answered."""
@@ -118,6 +128,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory, trained: Any) -> Path:
         data = trained.asked(name)
         models.save_model(model, folder / name, input_example=data if "series" not in name else None, **options)
         (folder / f"{name}.asked").write_bytes(pickle.dumps(data))
+    sys.modules["keras"].saving.get_custom_objects().clear()
     stock("load_by_mlflow.py", str(folder))
     return folder
 
@@ -152,8 +163,13 @@ def made(name: str, trained: Any) -> tuple[Any, dict[str, Any]]:
             return trained.onnx(), {}
     if kind == "module":
         return trained.module(), {}
-    if kind == "custom":
+    if kind in ("custom", "registered"):
         model, objects = trained.keras("custom")
+        if kind == "registered":
+            import keras
+
+            keras.saving.register_keras_serializable("team")(objects["Doubled"])
+            return model, {}
         return model, {"custom_objects": objects}
     layout: dict[str, Any] = {"layout": "estimator"} if kind == "estimator" else {}
     exported = {"save_exported_model": True} if kind == "exported" else {}

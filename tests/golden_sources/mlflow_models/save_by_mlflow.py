@@ -72,8 +72,10 @@ def main():
     model, objects = trained.keras("custom")
     saved("tensorflow_custom", mlflow.tensorflow.save_model, model, custom_objects=objects)
     saved("keras_exported", mlflow.keras.save_model, trained.keras(), save_exported_model=True)
+    model, objects = trained.keras("custom")
     keras.saving.register_keras_serializable("team")(objects["Doubled"])
-    model, _ = trained.keras("custom")
+    saved("tensorflow_registered", mlflow.tensorflow.save_model, model)
+    keras.saving.get_custom_objects().clear()
     saved("tensorflow_module", mlflow.tensorflow.save_model, trained.module())
 
     class Tripled(mlflow.pyfunc.PythonModel):

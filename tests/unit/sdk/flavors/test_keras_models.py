@@ -182,6 +182,20 @@ def test_custom_objects_come_with_the_model(keras: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(pyfunc.load_model(tmp_path / "m").predict(ROWS), ROWS * 2)
 
 
+def test_what_is_registered_with_keras_comes_along_where_the_model_uses_it(keras: Any, tmp_path: Path) -> None:
+    @keras.saving.register_keras_serializable("team")
+    class Tripled(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+        def call(self, inputs: Any) -> Any:
+            return inputs * 3
+
+    models.save_model(keras.Sequential([keras.Input((4,)), Tripled()]), tmp_path / "uses")
+    models.save_model(plain(keras), tmp_path / "plain")
+    keras.saving.get_custom_objects().clear()
+
+    np.testing.assert_allclose(pyfunc.load_model(tmp_path / "uses").predict(ROWS), ROWS * 3)
+    assert not list((tmp_path / "plain").rglob("*.cloudpickle"))
+
+
 def test_a_model_whose_code_is_not_there_says_so(keras: Any, tmp_path: Path) -> None:
     class Lost(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         def call(self, inputs: Any) -> Any:
