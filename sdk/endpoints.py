@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from headrace.sdk.reader import Reader, reader
+from headrace.sdk.reader import Moment, Reader, moment, reader
 
 PATH = "/api/headrace/v1/endpoints"
 WAIT_MAX_S = 600.0
@@ -66,18 +66,21 @@ def update(
     return get(name, wait_s=wait_s, source=source) if wait_s else changed
 
 
-def get(name: str, *, wait_s: float = 0.0, source: Reader | None = None) -> dict[str, Any]:
+def get(name: str, *, wait_s: float = 0.0, as_of: Moment | None = None, source: Reader | None = None) -> dict[str, Any]:
     """An endpoint and how it stands: `state`, and behind each of its `routes` what serves and what loads.
 
-    wait_s: until nothing loads any more, so long at most. Raises ReadFailed.
+    wait_s: until nothing loads any more, so long at most. as_of: what it was at a moment (a time, or a position of the
+    log), and what its routes named then. Raises ReadFailed.
     """
     wait_s = min(wait_s, WAIT_MAX_S)
-    return (source or reader()).call("GET", _path(name), params={"wait_s": wait_s}, timeout=wait_s + _ANSWER_S)
+    asked = {"wait_s": wait_s, "as_of": moment(as_of)}
+    return (source or reader()).call("GET", _path(name), params=asked, timeout=wait_s + _ANSWER_S)
 
 
-def list_all(*, source: Reader | None = None) -> list[dict[str, Any]]:
-    """All endpoints, as `get` tells them, by name. Raises ReadFailed."""
-    found: list[dict[str, Any]] = (source or reader()).call("GET", PATH)["endpoints"]
+def list_all(*, as_of: Moment | None = None, source: Reader | None = None) -> list[dict[str, Any]]:
+    """All endpoints, as `get` tells them, by name. as_of: those of a moment. Raises ReadFailed."""
+    asked = {"as_of": moment(as_of)}
+    found: list[dict[str, Any]] = (source or reader()).call("GET", PATH, params=asked)["endpoints"]
     return found
 
 

@@ -67,8 +67,8 @@ class WorkerProcess:
         self.pid = 0
         self.reason = ""
         self.started_s = time.monotonic()
-        self.heard_s = 0.0
-        """When it last said anything, on the loop's clock."""
+        self.silent_since_s = 0.0
+        """Since when it owes an answer and has said nothing, on the loop's clock."""
         self._program = program
         self._load = load
         self._memory_bytes_max = memory_bytes_max
@@ -138,6 +138,8 @@ class WorkerProcess:
         if not self._protocol.open:
             future.set_exception(WorkerEnded(self.reason))
             return future
+        if not self._waiting:
+            self.silent_since_s = asyncio.get_running_loop().time()
         self._last_id += 1
         self._waiting[self._last_id] = future
         self._protocol.write(frames.REQUEST, self._last_id, head, body)
@@ -179,7 +181,7 @@ class WorkerProcess:
         )
 
     def _on_frame(self, frame: Frame) -> None:
-        self.heard_s = asyncio.get_running_loop().time()
+        self.silent_since_s = asyncio.get_running_loop().time()
         if frame.kind == frames.ANSWER:
             future = self._waiting.pop(frame.id, None)
             if future is not None and not future.done():

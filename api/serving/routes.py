@@ -10,12 +10,15 @@ from headrace.api.errors import ApiError, invalid, missing
 from headrace.api.mlflow.wire import json_response
 from headrace.api.services import Services, services
 from headrace.api.serving.data_plane import answered
+from headrace.api.serving.resolving import resolve
+from headrace.api.serving.served import Version
 from headrace.api.serving.told import EndpointInfo, info
 from headrace.api.structs import decoded, documented, schemas
 from headrace.ingest import codec, events
 from headrace.ingest.events import EndpointOptions, EndpointRoute
 from headrace.ingest.topics import REGISTRY, RUNS
 from headrace.processors.endpoints import Endpoint, name_fault, subject_of
+from headrace.processors.registry import Registry
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["endpoints"])
@@ -69,22 +72,25 @@ _decode_update = msgspec.json.Decoder(UpdateRequest)
 
 
 @router.get(PATH, summary="All endpoints and how they stand", openapi_extra=documented(None, _LIST))
-async def get_endpoints(request: Request) -> Response:
-    """Every endpoint, by name."""
+async def get_endpoints(request: Request, as_of: str = "") -> Response:
+    """Every endpoint, by name. as_of: those of a moment, and what their routes named then."""
     s = services(request)
-    await s.tracking.folded(REGISTRY)
+    registry = await s.past.registry(as_of)
     s.fleet.refresh()
-    found = sorted(s.engine.registry.endpoints.values(), key=lambda one: one.name)
-    return json_response(ListResponse([_info(s, one) for one in found]))
+    found = sorted(registry.endpoints.values(), key=lambda one: one.name)
+    return json_response(ListResponse([_info(s, one, registry if as_of else None) for one in found]))
 
 
 @router.get(f"{PATH}/{{name}}", summary="An endpoint and how it stands", openapi_extra=documented(None, _INFO))
 async def get_endpoint(
-    request: Request, name: str, wait_s: Annotated[float, Query(ge=0, le=WAIT_MAX_S)] = 0.0
+    request: Request, name: str, wait_s: Annotated[float, Query(ge=0, le=WAIT_MAX_S)] = 0.0, as_of: str = ""
 ) -> Response:
     """Which version serves behind each route, what loads, and why one does not. wait_s: until nothing loads, so long at
-    most."""
+    most. as_of: what the endpoint was at a moment, and what its routes named then."""
     s = services(request)
+    if as_of:
+        registry = await s.past.registry(as_of)
+        return json_response(_info(s, _held(registry, name), registry))
     state = await _state(s, name)
     s.fleet.refresh()
     server = s.fleet.endpoints.get(name)
@@ -172,14 +178,24 @@ def _logs(s: Services, name: str, limit: int) -> list[Prediction]:
 
 async def _state(s: Services, name: str) -> Endpoint:
     await s.tracking.folded(REGISTRY)
-    found = s.engine.registry.endpoints.get(name)
+    return _held(s.engine.registry, name)
+
+
+def _held(registry: Registry, name: str) -> Endpoint:
+    found = registry.endpoints.get(name)
     if found is None:
         raise missing(f"No endpoint {name!r} exists")
     return found
 
 
-def _info(s: Services, state: Endpoint) -> EndpointInfo:
-    return info(state, s.fleet.endpoints.get(state.name), s.fleet.predictions.dropped)
+def _info(s: Services, state: Endpoint, past: Registry | None = None) -> EndpointInfo:
+    """past: the registry of the moment that was asked for."""
+
+    def named(uri: str) -> Version:
+        return resolve(past or s.engine.registry, uri, s.settings.endpoint_models)
+
+    server = s.fleet.endpoints.get(state.name) if past is None else None
+    return info(state, server, s.fleet.predictions.dropped, named, past is not None)
 
 
 def _routes(model: str, routes: list[EndpointRoute]) -> list[EndpointRoute]:

@@ -27,7 +27,9 @@ PATIENT_FAILURES: Final = 3
 ATTEMPTS: Final = 2
 """A request whose worker ended is sent once more; one that ends two is refused."""
 ANSWER_GRACE_S: Final = 1.0
-"""A worker answers by itself when time is over; one that does not even do that within this hangs, and is ended."""
+"""A worker answers by itself when time is over; this is for when it does not even do that."""
+HANG_S: Final = 10.0
+"""A worker whose answer is late and that has said nothing at all for so long hangs, and is ended."""
 IN_FLIGHT_BYTES_MAX: Final = 512 * 1024 * 1024
 DRAIN_S: Final = 90.0
 
@@ -211,14 +213,14 @@ class Served:
 
     async def _ask(self, worker: WorkerProcess, head: Any, body: bytes, deadline_s: float) -> Answer:
         loop = asyncio.get_running_loop()
-        sent_s = loop.time()
         future = worker.ask(head, body)
         timer = loop.call_at(deadline_s, _too_late, future)
         try:
             return await future
         except TimeoutError:
-            if worker.heard_s < sent_s:
-                worker.kill(f"it said nothing for {deadline_s - sent_s:.0f} s")
+            silent_s = loop.time() - worker.silent_since_s
+            if silent_s >= max(HANG_S, self.options.timeout_s):
+                worker.kill(f"it said nothing for {silent_s:.0f} s")
             raise Refused(
                 504,
                 "DEADLINE_EXCEEDED",

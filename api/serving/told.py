@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from headrace.api.serving.endpoint import EndpointServer, Slot
+from headrace.api.serving.endpoint import EndpointServer, Resolve, Slot
+from headrace.api.serving.resolving import Unresolved
 from headrace.api.serving.served import Served
 from headrace.processors.endpoints import Endpoint
 
-READY, DEGRADED, LOADING, FAILED, ELSEWHERE = "ready", "degraded", "loading", "failed", "not served here"
+READY, DEGRADED, LOADING, FAILED, ELSEWHERE, PAST = (
+    "ready",
+    "degraded",
+    "loading",
+    "failed",
+    "not served here",
+    "past",
+)
 
 
 class WorkerInfo(msgspec.Struct, frozen=True):
@@ -52,13 +60,15 @@ class VersionInfo(msgspec.Struct, frozen=True):
 
 
 class RouteInfo(msgspec.Struct, frozen=True):
-    """What is behind a `models:/` URI. state: ready, loading or failed. reason: why what it names now does not serve.
+    """What is behind a `models:/` URI. names: the version that it names. state: ready, loading or failed. reason: why
+    what it names does not serve.
 
     serving: the version that answers; loading: the one that will; previous: the one before, kept for going back.
     """
 
     model: str
     weight: float
+    names: str
     state: str
     reason: str
     reason_since_ms: int
@@ -68,9 +78,12 @@ class RouteInfo(msgspec.Struct, frozen=True):
 
 
 class EndpointInfo(msgspec.Struct, frozen=True):
-    """An endpoint. state: ready; degraded (some route does not serve what it names); loading; failed; or not served
-    here. serving_before: versions of the routes before, which answer while none of these does. Times in ms since the
-    epoch, UTC."""
+    """An endpoint. Times in ms since the epoch, UTC.
+
+    state: ready; degraded (some route does not serve what it names); loading; failed; not served here; or past (asked
+    as of a moment: what its routes named then). serving_before: versions of the routes before, which answer while none
+    of these does.
+    """
 
     name: str
     state: str
@@ -83,17 +96,27 @@ class EndpointInfo(msgspec.Struct, frozen=True):
     predictions_dropped: int = 0
 
 
-def info(state: Endpoint, server: EndpointServer | None, dropped: int) -> EndpointInfo:
-    """All of an endpoint. server: None where this process runs no workers for it."""
+def info(
+    state: Endpoint, server: EndpointServer | None, dropped: int, resolve: Resolve, past: bool = False
+) -> EndpointInfo:
+    """All of an endpoint. server: None where this process runs no workers for it, and of the past. resolve: the version
+    that a URI names, at that moment; raises Unresolved."""
+    absent = PAST if past else ELSEWHERE
     slots = server.slots if server is not None else {}
 
     def route(uri: str, weight: float) -> RouteInfo:
         slot = slots.get(uri) or Slot()
+        names, why = "", slot.fault
+        try:
+            names = resolve(uri).label
+        except Unresolved as error:
+            why = why or str(error)
         return RouteInfo(
             uri,
             weight,
-            _state(slot) if server is not None else ELSEWHERE,
-            slot.fault,
+            names,
+            _state(slot) if server is not None else absent,
+            why,
             slot.fault_ms if slot.fault else 0,
             _version(slot.current),
             _version(slot.loading),
@@ -105,7 +128,7 @@ def info(state: Endpoint, server: EndpointServer | None, dropped: int) -> Endpoi
     shadow = route(state.shadow, 0.0) if state.shadow else None
     return EndpointInfo(
         state.name,
-        ELSEWHERE if server is None else _whole(routes, shadow, before),
+        absent if server is None else _whole(routes, shadow, before),
         routes,
         shadow,
         {name: getattr(state.options, name) for name in state.options.__struct_fields__},

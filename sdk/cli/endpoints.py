@@ -11,7 +11,7 @@ import click
 import msgspec
 from headrace.sdk import endpoints as api
 from headrace.sdk.cli.output import Failed, agree, moment, one_line, print_json, print_rows, say, size
-from headrace.sdk.cli.target import Target, json_option, pairs, pass_target
+from headrace.sdk.cli.target import Target, as_of_option, json_option, pairs, pass_target
 
 WAIT_S = 600.0
 _SUFFIXES = {
@@ -63,11 +63,12 @@ def update(target: Target, /, name: str, wait: bool, as_json: bool, **given: Any
 
 
 @endpoints.command("list")
+@as_of_option
 @json_option
 @pass_target
-def list_endpoints(target: Target, as_json: bool) -> None:
-    """List endpoints, and which version serves behind each of their models."""
-    found = api.list_all(source=target.reader())
+def list_endpoints(target: Target, as_of: str, as_json: bool) -> None:
+    """List endpoints, what each of their models names and which version serves behind it."""
+    found = api.list_all(as_of=as_of, source=target.reader())
     if as_json:
         print_json(found)
         return
@@ -77,17 +78,19 @@ def list_endpoints(target: Target, as_json: bool) -> None:
             serving = route["serving"]
             version = serving["label"] if serving else None
             weight = route["weight"] or "shadow"
-            rows.append((one["name"], one["state"], route["model"], weight, version, one_line(route["reason"])))
-    print_rows(("name", "state", "model", "weight", "serves", "reason"), rows)
+            names = route["names"]
+            rows.append((one["name"], one["state"], route["model"], weight, names, version, one_line(route["reason"])))
+    print_rows(("name", "state", "model", "weight", "names", "serves", "reason"), rows)
 
 
 @endpoints.command()
 @click.argument("name")
+@as_of_option
 @json_option
 @pass_target
-def show(target: Target, name: str, as_json: bool) -> None:
+def show(target: Target, name: str, as_of: str, as_json: bool) -> None:
     """Show an endpoint: what serves, what loads and why something does not; its options, requests and workers."""
-    found = api.get(name, source=target.reader())
+    found = api.get(name, as_of=as_of, source=target.reader())
     print_json(found) if as_json else _show(found)
 
 
@@ -191,7 +194,7 @@ def _show(told: dict[str, Any]) -> None:
         rows.append(("served before, and still", ", ".join(told["serving_before"])))
     for route in _routes(told):
         what = f"shadow {route['model']}" if route is told["shadow"] else f"{route['model']} × {route['weight']:g}"
-        rows.append((what, route["state"]))
+        rows.append((what, f"{route['state']}, names {route['names'] or 'nothing'}"))
         if route["reason"]:
             rows.append(("  why", f"{route['reason']} (since {moment(route['reason_since_ms'])})"))
         for part in ("serving", "loading", "previous"):

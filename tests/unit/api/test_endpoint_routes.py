@@ -122,3 +122,18 @@ def test_each_change_of_an_endpoint_is_in_its_history(server: Server) -> None:
         "routes.models:/none/2": (None, 1),
         "options.workers": (1, 3),
     }
+
+
+def test_an_endpoint_is_told_as_of_a_moment_with_what_its_routes_named_then(server: Server) -> None:
+    create(server, "k")
+    asked = {"kind": "endpoint", "id": "k"}
+    [entry] = server.call("GET", "/api/headrace/v1/history", params=asked).json()["entries"]
+    topic, partition, offset = entry["position"].split("/")
+    moment = f"{topic}/{partition}/{int(offset) + 1}"
+    server.call("DELETE", f"{PATH}/k")
+    then = server.call("GET", f"{PATH}/k", params={"as_of": moment}).json()
+    assert (then["state"], then["routes"][0]["model"]) == ("past", "models:/none@champion")
+    assert (then["routes"][0]["names"], then["routes"][0]["reason"]) == ("", "there is no registered model 'none'")
+    listed = server.call("GET", PATH, params={"as_of": moment}).json()["endpoints"]
+    assert "k" in [x["name"] for x in listed]
+    assert server.call("GET", f"{PATH}/k").status_code == 404
