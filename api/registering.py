@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from headrace.api.appender import AppendRefused
 from headrace.api.artifacts import SCHEME
 from headrace.api.errors import ApiError
 from headrace.api.model_sources import is_kept_here, is_owned, location_of
@@ -26,6 +27,7 @@ from headrace.ingest.log import LogError
 from headrace.processors.entities import Entities
 from headrace.processors.registered_models import ModelVersion
 from headrace.processors.registry import LoggedModel
+from headrace.processors.views import ViewsUnavailable
 from starlette.concurrency import run_in_threadpool
 
 logger = logging.getLogger("headrace.registering")
@@ -43,6 +45,10 @@ FILES_WAIT_MS = 24 * 3600 * 1000
 NOT_OWNED = "{} is not a place of the run or logged model that it names"
 NO_FILES = "there were no files at {} when it was registered"
 OUT_OF_REACH = "its files are not kept by this server, which therefore took no digest of them"
+
+
+_PASSING = (ApiError, AppendRefused, LogError, ViewsUnavailable, OSError)
+"""What is over by itself, so that a version is looked at again."""
 
 
 class Digest(NamedTuple):
@@ -63,7 +69,7 @@ class _Again(NamedTuple):
 
 
 class Registering:
-    """One server's."""
+    """Takes digests, for one server."""
 
     def __init__(self, engine: Entities, tracking: Tracking, store: ArtifactStore, clock: Clock) -> None:
         self._engine = engine
@@ -89,7 +95,7 @@ class Registering:
         while True:
             try:
                 await self._look()
-            except (ApiError, LogError) as error:
+            except _PASSING as error:
                 logger.warning("versions stay pending for now: %s", error)
             await asyncio.sleep(LOOK_INTERVAL_S)
 
@@ -108,7 +114,7 @@ class Registering:
                 continue
             try:
                 finalized, why = await self._finalized(version), "its files are not there yet"
-            except (ApiError, OSError) as error:
+            except _PASSING as error:
                 finalized, why = None, str(error)
                 if again is None or again.why != why:
                     logger.warning("version %s of %s stays pending: %s", version.version, model.name, why)

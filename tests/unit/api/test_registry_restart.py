@@ -68,3 +68,24 @@ def test_of_two_servers_that_finalize_a_version_one_wins_and_both_agree(tmp_path
         assert logged["status"] == "LOGGED_MODEL_PENDING"
     finally:
         server.close()
+
+
+def test_a_store_that_fails_for_a_while_leaves_versions_pending_and_no_others_wait_for_it(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    try:
+        registry = Registry(server)
+        first, second = logged_model(server), logged_model(server)
+        folder = server.folder / "artifacts" / first["artifact_uri"].removeprefix("mlflow-artifacts:/") / "data"
+        kept = folder.rename(folder.parent / "kept")
+        folder.symlink_to(folder)
+        for name, logged in (("broken", first), ("whole", second)):
+            version = m.ModelVersionCreated("v1", f"models:/{logged['model_id']}", model_id=logged["model_id"])
+            append(server, f"s-{name}", m.RegisteredModelCreated(name), version)
+        assert until_not_pending(registry, "whole")["headrace"]["digest"] == DIGEST
+        assert registry.get("broken", "1")["status"] == "PENDING_REGISTRATION"
+        folder.unlink()
+        kept.rename(folder)
+        server.services.registering._again.clear()
+        assert until_not_pending(registry, "broken")["headrace"]["digest"] == DIGEST
+    finally:
+        server.close()
