@@ -1,8 +1,8 @@
 """Writes what stock MLflow's scoring server answers the bodies of tests/scoring_corpus.py.
 
-    cd ROOT && PYTHONPATH=. tests/.envs/mlflow-3.17.2/bin/python tests/golden_sources/write_scoring.py
+    cd ROOT && PYTHONHASHSEED=0 PYTHONPATH=. tests/.envs/mlflow-3.17.2/bin/python tests/golden_sources/write_scoring.py
 
-Each answer goes to tests/golden/scoring_mlflow.json: its status, its content type, and its JSON, or its text.
+Each answer goes to scoring.json beside this file: its status, its content type, and its JSON, or its text.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from mlflow.pyfunc import PyFuncModel, scoring_server
 
 from tests import scoring_corpus as corpus
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "scoring_mlflow.json"
+GOLDEN = Path(__file__).with_name("scoring.json")
 
 
 class Describing:

@@ -18,7 +18,7 @@ from headrace.sdk.serving.scorer import Scorer
 from tests import scoring_corpus as corpus
 from tests.scoring import signed
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "scoring_mlflow.json"
+GOLDEN = Path(__file__).parents[3] / "golden_sources" / "scoring.json"
 CASES = {case.name: case for case in corpus.cases()}
 
 # Every difference, by its reason; docs/reference/scoring.md says the same in words.
