@@ -11,6 +11,7 @@ from typing import Any
 
 import headrace
 import numpy as np
+import pandas as pd
 import pytest
 from headrace.models import ModelInfo, NoModel, WrongDigest
 from headrace.sdk import fluent
@@ -161,17 +162,43 @@ def test_an_artifact_that_an_older_client_logged_as_a_model_loads_from_its_run(s
 
 
 STOCK = """
-import sys, mlflow, numpy
+import sys, mlflow, numpy, pandas
 mlflow.set_tracking_uri(sys.argv[1])
 data = numpy.arange(6.0).reshape(3, 2)
-for uri in sys.argv[2:]:
+for name, asked in {"class": {"x": [1.0, 2.0]}, "function": {"x": [1.0, 2.0]}, "texts": ["a"]}.items():
+    model = mlflow.pyfunc.load_model(f"{sys.argv[2]}/{name}")
+    print(name, list(model.predict(pandas.DataFrame(asked) if isinstance(asked, dict) else asked)))
+for uri in sys.argv[3:]:
     model = mlflow.pyfunc.load_model(uri)
     print(uri, model.predict(data).round(6).tolist(), model.metadata.run_id, mlflow.sklearn.load_model(uri).coef_.shape)
 """
 
 
+def save_python_models(folder: Path) -> None:
+    """Python models of a class and of functions that nobody can import."""
+
+    class Scaled(headrace.pyfunc.PythonModel):  # type: ignore[misc]
+        def load_context(self, context: Any) -> None:
+            self.by = float(Path(context.artifacts["by"]).read_text())
+
+        def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+            return model_input["x"] * self.by + (params or {})["n"]
+
+    def texts(rows: list[str]) -> list[str]:
+        return [one.upper() for one in rows]
+
+    (folder / "by.txt").write_text("2")
+    signature = headrace.models.infer_signature(pd.DataFrame({"x": [1.0]}), params={"n": 10})
+    headrace.pyfunc.save_model(
+        folder / "class", Scaled(), artifacts={"by": str(folder / "by.txt")}, signature=signature
+    )
+    headrace.pyfunc.save_model(folder / "function", lambda rows: rows["x"] * 3)
+    headrace.pyfunc.save_model(folder / "texts", texts)
+
+
 @pytest.mark.mlflow
-def test_stock_mlflow_loads_what_we_logged_by_its_own_client(shop: Shop) -> None:
+def test_stock_mlflow_loads_what_we_saved_and_what_we_logged_by_its_own_client(shop: Shop, tmp_path: Path) -> None:
+    save_python_models(tmp_path)
     first = shop.models[0]
     uris = [first.model_uri, f"runs:/{first.run_id}/line", "models:/Line/1"]
     python = environment("mlflow-3.17.2", MLFLOW_3, report)
@@ -179,9 +206,10 @@ def test_stock_mlflow_loads_what_we_logged_by_its_own_client(shop: Shop) -> None
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HEADRACE_", "PYTHON"))
     }
     done = subprocess.run(
-        [str(python), "-c", STOCK, shop.server.url, *uris],
+        [str(python), "-c", STOCK, shop.server.url, str(tmp_path), *uris],
         capture_output=True, text=True, check=False, timeout=300, cwd=shop.cache,
         env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines() == [f"{uri} [0.0, 2.0, 4.0] {first.run_id} (2,)" for uri in uris]
+    of_python = ["class [12.0, 14.0]", "function [3.0, 6.0]", "texts ['A']"]
+    assert done.stdout.splitlines() == of_python + [f"{uri} [0.0, 2.0, 4.0] {first.run_id} (2,)" for uri in uris]
