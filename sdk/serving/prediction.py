@@ -19,6 +19,8 @@ from headrace.sdk.serving.quick import Rows, check_shape, reader
 logger = logging.getLogger("headrace.serving")
 
 _JSON = (faults.JSON_TYPE,)
+_NOT_ROW_WISE = ("statsmodels",)
+"""A time series is asked for by one row that says from when to when."""
 _ARROW = ((b"content-type", content.ARROW.encode()),)
 
 
@@ -40,6 +42,7 @@ class Prediction:
         loader = model.loader_module if "python_function" in model.metadata.flavors else ""
         flavor = known.of_loader(loader)
         self.of_a_framework = flavor is not None and flavor.NAME != "python_function"
+        self.row_wise = self.of_a_framework and flavor is not None and flavor.NAME not in _NOT_ROW_WISE
         self._read = reader(model.plan, model.predictor.predict_array is not None, _answer)
         self._array = model.predictor.predict_array
         self._is_tensor = self.schema is not None and self.schema.is_tensor_spec()

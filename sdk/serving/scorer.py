@@ -34,7 +34,8 @@ class Scorer:
 
     model: a loaded pyfunc model. name, version: as the Open Inference Protocol's routes call it. limits: the bounds.
     row_wise: whether the rows of several requests may be stacked and predicted together; when not given, true for the
-    models of known frameworks and false for a user's own code, of which nobody knows what it does with its neighbours.
+    models of known frameworks (but statsmodels, whose rows may be of a time series) and false for a user's own code, of
+    which nobody knows what it does with its neighbours.
     All calls of `answer` come from one event loop; any number may wait at a time.
 
         scorer = Scorer(headrace.pyfunc.load_model(uri), "iris", "3")
@@ -57,9 +58,8 @@ class Scorer:
         self.metrics = Metrics()
         self._prediction = Prediction(model)
         self._inference = inference.Inference(self._prediction, name, version)
-        known = self._prediction.of_a_framework
-        self._row_wise = known if row_wise is None else row_wise
-        self._batcher = Batcher(self._work, self.limits, inline=known)
+        self._row_wise = self._prediction.row_wise if row_wise is None else row_wise
+        self._batcher = Batcher(self._work, self.limits, inline=self._prediction.of_a_framework)
 
     @property
     def stuck(self) -> int:

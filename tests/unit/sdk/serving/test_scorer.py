@@ -258,3 +258,18 @@ def test_columns_of_several_kinds_of_numbers_go_as_one_array_where_the_model_tak
     assert (one.json(), other.json()) == ({"predictions": [0.5, 2.0]}, {"predictions": [8.0]})
     assert [array.tolist() for array in given] == [[[3, 0.5, 1], [6, 2, 4], [7, 8, 9]]]
     assert ("'a'" in fraction.json()["message"], "'c'" in large.json()["message"]) == (True, True)
+
+
+@pytest.mark.parametrize(("loader", "sizes"), [("mlflow.sklearn", [2]), ("mlflow.statsmodels", [1, 1])])
+def test_rows_of_a_framework_are_stacked_but_for_time_series(loader: str, sizes: list[int]) -> None:
+    found: list[int] = []
+
+    def predict(array: Any, params: Any) -> Any:
+        found.append(len(array))
+        return array[:, 0]
+
+    model = signed(same, NUMBERS, array=predict)
+    model.metadata.pyfunc["loader_module"] = loader
+    answers = ask_all(Scorer(model), [row(1, 2), row(3, 4)])
+    assert [answer.json()["predictions"] for answer in answers] == [[1.0], [3.0]]
+    assert found == sizes
