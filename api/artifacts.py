@@ -12,7 +12,7 @@ from headrace.api.services import Services, services
 from headrace.api.stores.store import Entry, Stored, media_type
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
-from headrace.ingest.topics import RUNS
+from headrace.ingest.topics import REGISTRY, RUNS
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["artifacts"])
@@ -78,7 +78,11 @@ async def put_model_artifact(request: Request, model_id: str, path: str) -> Resp
     Header `X-Headrace-Model-Files`: this is the last of so many files; the model is ready, or, with fewer, has failed.
     """
     s = services(request)
-    model = await s.tracking.logged_model(model_id)
+    await s.tracking.folded(REGISTRY)
+    erased = s.engine.registry.erased.get(model_id)
+    if erased is not None:
+        raise invalid(f"The logged model {model_id} was {erased.told}, and takes nothing more")
+    model = await s.tracking.logged_model(model_id, deleted=True)
     fault = artifact_path_fault(path)
     if fault is not None:
         raise invalid(f"Invalid path: {path!r}: {fault}")

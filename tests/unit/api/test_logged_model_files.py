@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headrace.ingest import events
 
 from tests.unit.api.conftest import Server
 
@@ -61,3 +62,13 @@ def test_a_number_of_files_that_is_none_is_refused(models_server: Server, files:
 def test_files_of_an_unknown_model_or_outside_of_it_are_refused(models_server: Server) -> None:
     assert put(models_server, "m-nothing", "MLmodel") == 404
     assert put(models_server, new_model(models_server), "%2e%2e/x") == 400
+
+
+def test_what_is_in_the_bin_takes_files_and_what_was_erased_refuses_them(models_server: Server) -> None:
+    model_id = new_model(models_server)
+    assert models_server.call("DELETE", f"/api/2.0/mlflow/logged-models/{model_id}").status_code == 200
+    assert put(models_server, model_id, "late") == 200
+    models_server.wait(models_server.services.tracking.command(model_id, events.LoggedModelErased()))
+    answer = models_server.call("PUT", f"{ADDRESS}/{model_id}/artifacts/later", content=b"data")
+    assert answer.status_code == 400
+    assert "erased" in answer.json()["message"]
