@@ -32,6 +32,8 @@ from headrace.sdk.coming.source import (
 from msgspec.structs import replace as with_fields
 
 STORE = "mlflow-artifacts:/"
+LEFT_BEHIND = "left-behind:"
+"""In place of `mlflow-artifacts:` in the source of a version whose files stay in another server's store."""
 Place = tuple[str, dict[str, tuple[str, int]]]
 """Where the files of a version lie here, and each one's checksum and size in bytes by its path."""
 
@@ -131,19 +133,19 @@ class _Work:
         uri = version.location or version.source
         for owner, inner in ((version.model_id, ""), (version.run_id, _below(version))):
             files = self._came.get(owner) if owner else None
-            if files is None or inner is None:
+            root = self._root(owner) if files is not None and inner is not None else ""
+            if files is None or inner is None or not root:
                 continue
-            root = self._root(owner)
             below = f"{inner}/" if inner else ""
             own = {path.removeprefix(below): sha256 for path, sha256 in files.items() if path.startswith(below)}
-            if root and own:
-                sizes = self._arrival.files_at(root.split(":/", 1)[1].strip("/")) if root.startswith(STORE) else {}
-                found = {path: (sha256, sizes.get(f"{below}{path}", 0)) for path, sha256 in own.items()}
-                return f"{root}/{inner}".rstrip("/"), found
+            sizes = self._arrival.files_at(root.removeprefix(STORE)) if own and root.startswith(STORE) else {}
+            found = {path: (sha256, sizes.get(f"{below}{path}", 0)) for path, sha256 in own.items()}
+            return f"{root}/{inner}".rstrip("/"), found
         if uri and not uri.startswith("models:/"):
             what = f"files of version {version.version} in {uri}"
             self._report.left.append(Left("", what, "they belong to no run or logged model that came over"))
-        return uri, {}
+        # What a server's own store has there is in none here; that path may be another's.
+        return uri.replace("mlflow-artifacts:", LEFT_BEHIND, 1) if uri.startswith("mlflow-artifacts:") else uri, {}
 
     def _root(self, owner: str) -> str:
         """The artifact URI of a run or logged model here; empty if it is not here."""

@@ -82,6 +82,11 @@ def check(server: Server, first: str, report: dict[str, Any], said: str, models:
     run = server.run(first)
     assert run["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "numbers"
     assert server.request("GET", f"/api/headrace/v1/runs/{first}/artifacts/notes/a b.txt").text == "hello"
+    told = server.get("/api/2.0/mlflow/registered-models/get", name=f"digits-{first[:8]}")["registered_model"]
+    assert (told["description"], told["aliases"]) == ("Digits.", [{"alias": "champion", "version": "1"}])
+    newest = {one["current_stage"]: (one["version"], one["run_id"]) for one in told["latest_versions"]}
+    assert newest == {"Production": ("1", first), "None": ("2", first)}
+    assert told["latest_versions"][0]["source"] == f"{run['info']['artifact_uri']}/notes"
     assert len(report["models"]) == models
     if models:
         assert "MLmodel" in report["models"][0]["files"]

@@ -36,4 +36,11 @@ client.delete_run(gone.info.run_id)
 binned = client.create_experiment("bin")
 client.create_run(binned)
 client.delete_experiment(binned)
+registered = f"digits-{run.info.run_id[:8]}"
+client.create_registered_model(registered, tags={"team": "a"}, description="Digits.")
+for _ in range(3):
+    client.create_model_version(registered, f"{run.info.artifact_uri}/notes", run.info.run_id, tags={"k": "v"})
+client.delete_model_version(registered, "3")
+client.transition_model_version_stage(registered, "1", "Production")
+client.set_registered_model_alias(registered, "champion", "1")
 print(run.info.run_id)

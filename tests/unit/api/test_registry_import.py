@@ -142,6 +142,7 @@ def test_a_source_that_has_grown_brings_new_versions_and_moves_none(here: Here, 
     assert here.take(open_source(str(root))).equal
     registry.transition_model_version_stage("iris", 1, "Archived", source=here.source)
     version(root / "models" / "iris", 5, "s3://b/5", current_stage="Staging")
+    version(root / "models" / "iris", 6, "mlflow-artifacts:/0/of-another/artifacts/model")
     report = here.take(open_source(str(root)))
     assert report.registered[1].outcome == "completed"
     assert report.differences() == [
@@ -149,7 +150,9 @@ def test_a_source_that_has_grown_brings_new_versions_and_moves_none(here: Here, 
     ]
     fifth = registry.get_model_version("iris", 5, source=here.source)
     assert (fifth.current_stage, fifth.source, fifth.digest) == ("Staging", "s3://b/5", "")
-    assert [one.why for one in report.left] == ["they belong to no run or logged model that came over"]
+    assert [one.why for one in report.left] == ["they belong to no run or logged model that came over"] * 2
+    sixth = registry.get_model_version("iris", 6, source=here.source)
+    assert sixth.source == "left-behind:/0/of-another/artifacts/model", "no path of this server's own store"
 
 
 def test_an_import_of_one_experiment_brings_the_models_that_it_made(here: Here, tmp_path: Path) -> None:
