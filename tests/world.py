@@ -142,6 +142,7 @@ class World:
         yield sdk(e.RunHeartbeat(), 6)
         yield lambda: self.raw("headrace.experiment.renamed", b"[]", f"x-{run}")
         yield lambda: self.append(e.ExperimentRenamed(f"new-{run}"), f"x-{run}")
+        yield lambda: self.append(e.PredictionLogged("iris", run_id=run, request_id=run), "endpoint:iris")
         yield sdk(e.RunEnded("FINISHED", 20), 7)
         yield lambda: self.points(("late", 9, 1.0), subject=run, writer=writer, sequence=7)
         yield lambda: self.raw(e.METRICS_LOGGED, b"", run)

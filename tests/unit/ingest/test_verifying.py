@@ -59,6 +59,11 @@ def test_a_sound_log_is_counted_and_has_no_fault() -> None:
     assert by_topic["registry"].first is None
 
 
+def test_a_prediction_is_of_an_endpoint_and_no_run() -> None:
+    prediction = Envelope("4", "headrace.prediction.logged", "endpoint", "endpoint:a", 5, b'{"endpoint": "a"}')
+    assert checked(prediction).faults == []
+
+
 @pytest.mark.parametrize(
     ("envelope", "kind", "reason"),
     [

@@ -196,13 +196,13 @@ def test_an_event_of_a_future_type_or_version_is_kept_and_skipped(world: World) 
         position = world.raw("headrace.run.paused", b'{"why": "lunch"}')
         assert world.outcome(engine, position).kind == SKIPPED
         world.append(e.RunEnded("FINISHED", 5), version=2)
-        world.raw("headrace.endpoint.created", b"{}", "e1")
+        world.raw("headrace.webhook.created", b"{}", "e1")
         world.raw("headrace.metrics.profiled", b"?")
         engine.stored().result(30)
     kept = world.view("SELECT topic, type, outcome, data FROM events ORDER BY topic, offset")
     assert [row[:3] for row in kept] == [
         ("metrics", "headrace.metrics.profiled", "skipped"),
-        ("registry", "headrace.endpoint.created", "skipped"),
+        ("registry", "headrace.webhook.created", "skipped"),
         ("runs", "headrace.run.paused", "skipped"),
         ("runs", "headrace.run.ended", "skipped"),
     ]
