@@ -40,6 +40,8 @@ class Fleet:
         self, engine: Entities, store: ArtifactStore, appender: Appender, clock: Clock, settings: Settings
     ) -> None:
         folder = Path(settings.endpoint_cache) if settings.endpoint_cache else settings.data_dir / "serving"
+        # Workers have working directories of their own.
+        folder = folder.resolve()
         self.endpoints: dict[str, EndpointServer] = {}
         self.predictions = Predictions(appender, clock)
         self._engine = engine

@@ -105,6 +105,8 @@ class WorkerProcess:
         """Start it and wait until it answers. Raises LoadFailed; then it has ended."""
         loop = asyncio.get_running_loop()
         self._ready = loop.create_future()
+        # Who was waiting may have been told to stop: then it is no news that it failed.
+        self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         read_fd, write_fd = os.pipe()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -51,7 +52,7 @@ class Place:
     def run(self, *command: str) -> str:
         """What a command printed; it must end well."""
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=self.folder, env=self.environ, timeout=120, check=False
+            command, capture_output=True, text=True, cwd=self.folder, env=self.environ, timeout=240, check=False
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
@@ -100,6 +101,28 @@ def test_the_programs_about_the_registry_work_as_they_are_written(place: Place) 
     place.run("headrace", "models", "alias", "iris", "champion", "Production")
     assert place.run(sys.executable, "then.py") == "then 2 2\nnow 1 1\n"
     assert set(programs) == {"register.py", "then.py"}
+
+
+@pytest.mark.timeout(600)
+def test_the_tutorial_of_models_works_as_it_is_written(place: Place) -> None:
+    """Train with autolog, register, promote, an endpoint follows, curl, roll back, read the history."""
+    pytest.importorskip("tensorflow")
+    text = (ROOT / "docs" / "tutorial" / "from-training-to-endpoint.md").read_text("utf-8")
+    printed = []
+    for language, info, code in BLOCK.findall(text):
+        if language == "python":
+            (place.folder / info).write_text(code)
+        elif info not in ("install", "server"):  # the fixture has done both
+            printed.append(place.run("bash", "-euo", "pipefail", "-c", code))
+    _, created, asked, better, _, history, after = printed
+    assert "ready, names iris/1" in created
+    assert len(json.loads(asked.splitlines()[0])["predictions"][0]) == 3
+    assert "iris/1" in asked
+    assert "ready, names iris/2" in better
+    assert "the new one is too sure of itself" in history
+    assert "the first" in history
+    assert re.findall(r"version (\d) was in production", after) == ["1", "1", "2"]
+    assert "ready, names iris/1" in place.run("headrace", "endpoints", "show", "iris")
 
 
 def test_the_how_to_about_looking_back_works_as_it_is_written(place: Place) -> None:
