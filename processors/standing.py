@@ -36,8 +36,9 @@ def _stand_still(log: Log, live: Views, act: Callable[[Mapping[Partition, int]],
 
     fold: false for views of another version, which are left as they are. Raises what act raises, and ViewsUnavailable.
     """
-    end = _log_end(log, live)
-    with _held(live, end) as ownership:
+    with _held(live, _log_end(log, live)) as ownership:
+        # Asked anew: until they were held, others stored on.
+        end = _log_end(log, live)
         if fold:
             fold_to_end(BoundedLog(log, end, appends=True), live, REACH_S, ownership)
         act(end)

@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("confluent_kafka")
+pytest.importorskip("chdb")
+
+from headrace.ingest.log import Partition
+from headrace.processors.rebuild import Rebuild
+from headrace.processors.standing import ByHold
+
+from tests.e2e.flow import message
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server, Trainer
     from tests.e2e.scale_out import Cluster
@@ -104,6 +113,40 @@ def test_the_past_is_a_folder_that_a_server_shows_and_nobody_changes(
     assert "the past" in refused.json()["message"]
     assert server.run(run_id)["info"]["status"] == "FINISHED"
     assert shown.stop() == 0
+
+
+def test_what_workers_store_until_the_views_are_held_is_rebuilt_too(cluster: Cluster) -> None:
+    worker = cluster.worker().start()
+    cluster.log.append([message(f"run-{number % 3}", number) for number in range(50)])
+    cluster.catch_up()
+
+    holds = (
+        "SELECT count() FROM (SELECT argMax(owner, (epoch, owner)) AS holder FROM owners GROUP BY topic, partition)"
+        " WHERE startsWith(holder, 'hold')"
+    )
+
+    class Growing:
+        """The log. While the worker stores, it has stored more by the time the log's end is known."""
+
+        grown = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(cluster.log, name)
+
+        def end(self) -> dict[Partition, int]:
+            ends = cluster.log.end()
+            if cluster.views.rows(holds) == [(0,)]:
+                self.grown += 1
+                cluster.log.append([message("run-0", 1_000 + self.grown)])
+                cluster.catch_up()
+            return ends
+
+    log: Any = Growing()
+    rebuild = Rebuild(log, cluster.views)
+    result = ByHold(log, cluster.views).run(rebuild, exchange=False, restart=False)
+    assert log.grown
+    assert result.equal, result.compared
+    assert worker.running
 
 
 def test_views_that_workers_write_are_rebuilt_beside_them_while_it_flows(
