@@ -35,6 +35,10 @@ V2 = "/api/2.0/mlflow"
 OURS = "/api/headrace/v1"
 
 
+INFERENCE = re.compile(r"^/endpoints/[^/]+/v2(/|$)")
+"""Where errors have the shape of the Open Inference Protocol."""
+
+
 class Api:
     """The app in this process, called from code that is not async; every answer is held to the rules for answers."""
 
@@ -68,6 +72,9 @@ class Api:
         if response.status_code >= 400 and "range" not in options.get("headers", {}):
             assert response.headers["content-type"] == "application/json", said
             told = response.json()
+            if INFERENCE.search(path):
+                assert set(told) == {"error"}, said
+                return response
             assert set(told) - {"position", "expected"} == {"error_code", "message"}, said
             assert STATUS[told["error_code"]] == response.status_code, said
             assert isinstance(told["message"], str), said
@@ -138,6 +145,13 @@ _DATASET = {"name": "d", "digest": "x", "source_type": "s", "source": "{}", "sch
 _MODEL_JSON = '{"artifact_path": "m", "flavors": {}, "utc_time_created": "now", "run_id": "r"}'
 BODIES: dict[str, Any] = {
     **registry_bodies.BODIES,
+    f"POST {OURS}/endpoints": {
+        "name": "e",
+        "routes": [{"model": "models:/none@champion", "weight": 1.0}],
+        "shadow": "models:/none/1",
+        "options": {"environment": "server", "workers": 1, "timeout_s": 5.0, "log_sample": 0.5},
+    },
+    f"PATCH {OURS}/endpoints/{{name}}": {"model": "models:/none/Production", "shadow": "", "options": {"workers": 2}},
     f"POST {V2}/experiments/create": {"name": "e", "artifact_location": "mlflow-artifacts:/9", "tags": [_PAIR]},
     f"POST {V2}/experiments/search": {
         "max_results": 3,
@@ -244,7 +258,8 @@ BODIES: dict[str, Any] = {
 }
 """A body for every route that reads JSON; what stands in braces is filled in."""
 
-_BINARY = (f"POST {OURS}/events",)
+_BINARY = (f"POST {OURS}/events", "POST /endpoints/{name}/invocations", "POST /endpoints/{name}/v2/{path}")
+"""Bodies that are no JSON, or that the server hands on as they are."""
 _WITHOUT = (f"POST {OURS}/rebuild", f"POST {OURS}/rebuild/back", f"POST {OURS}/gc")
 """Not damaged here: a rebuild in the middle would fold some of what the last test counts a second time, and one that
 erases would take some of it away."""
@@ -321,7 +336,7 @@ def fill(text: str, known: dict[str, str]) -> str:
     """The text with the ids that are known in place."""
     for name, value in known.items():
         text = text.replace(f"{{{name}}}", value)
-    return text.replace("{path}", "some/folder")
+    return text.replace("{path}", "some/folder").replace("{name}", "e")
 
 
 def some(examples: int) -> settings:
