@@ -63,13 +63,18 @@ async def _chunks(feed: Feed, reader: Reader, found: Next, with_points: bool) ->
     entries = found.entries
     await feed.learn(entries)
     while entries:
-        chunk: list[bytes] = []
         texts = await feed.encoded(entries, with_points, CHUNK_BYTES)
+        pieces = bytearray()
         for entry, text in zip(entries, texts, strict=False):
             reader.pass_on(entry)
-            chunk.append(b"id: %b\ndata: %b\n\n" % (reader.cursor.encode(), text))
+            pieces += b"id: %b\ndata: " % reader.cursor.encode()
+            pieces += text
+            pieces += b"\n\n"
         entries = entries[len(texts) :]
-        yield b"".join(chunk)
+        message = bytes(pieces)
+        # It may not be taken for a minute: meanwhile it is held once.
+        del texts, text, pieces
+        yield message
     reader.moved(found)
 
 

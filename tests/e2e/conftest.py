@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -209,6 +210,7 @@ class Trainer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             env=_clean_environ(
                 HEADRACE_TRACKING_URI=target,
                 HEADRACE_SPOOL_DIR=str(spool_dir),
@@ -247,8 +249,9 @@ def train(tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
 
     yield start
     for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
+        # With all that it forked: a child that hangs would hold its pipes open.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(one.process.pid, signal.SIGKILL)
         one.process.communicate()
 
 

@@ -102,7 +102,7 @@ def test_what_may_not_run_is_refused_by_either_engine(filled: Server) -> None:
         assert answer.status_code == 400, (query, answer.text)
         told = answer.json()["message"]
         assert told.startswith("SQL: ")
-        assert not any(word in told for word in ("DB::", "Code:", "127.0.0.1:", "version", "sql_binned")), told
+        assert not any(word in told for word in ("DB::", "Code:", "127.0.0.1:", "(version", "sql_binned")), told
         assert filled.request("POST", "/api/headrace/v1/sql", json={"query": LOSS}).status_code == 200
 
 

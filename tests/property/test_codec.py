@@ -37,8 +37,14 @@ def of_type(kind: Any) -> st.SearchStrategy[Any]:
     match kind:
         case info.StrType():
             return TEXT
+        case info.LiteralType():
+            return st.sampled_from(kind.values)
+        case info.IntType(ge=int(), le=int()):
+            return st.integers(kind.ge, kind.le)
         case info.IntType():
             return INT64
+        case info.FloatType(le=float() | int()):
+            return st.floats(0, kind.le, exclude_min=kind.gt is not None)
         case info.FloatType():
             return st.floats(allow_nan=False, allow_infinity=False)
         case info.BoolType():
