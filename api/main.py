@@ -6,10 +6,8 @@ import argparse
 import fcntl
 import json
 import os
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +30,7 @@ from headrace.processors.ownership import Ownership
 from headrace.processors.replica import GroupLog, Replica
 from headrace.processors.views import Views
 from headrace.processors.without_pandas import refuse_pandas
+from headrace.sdk.serving.ready import ReadyServer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOCK_FILE = "server.lock"
@@ -170,36 +169,17 @@ def _replica(log: Log, stored: Views, clock: Clock) -> Replica:
     return Replica(log, stored)
 
 
-class _Server(uvicorn.Server):
-    """Says when it is ready and when it begins to stop; a signal that it obeyed is not raised again."""
+class _Server(ReadyServer):
+    """Says when it begins to stop, too."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
+        super().__init__(config, on_ready)
         self._on_stop = on_stop
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Open pages listen for ever: without this they would hold up the drain for its whole time.
         self._on_stop()
         await super().shutdown(sockets)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn's own raises the signal again after the drain, which ends the process before the log is closed.
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _with_abort(app: ASGIApp) -> ASGIApp:

@@ -17,7 +17,6 @@ from typing import Any
 
 from headrace.ingest.limits import artifact_path_fault
 from headrace.sdk.buffer import ARTIFACT
-from headrace.sdk.cleaning import warn_once
 from headrace.sdk.fluent import current_run_id, experiment_of
 from headrace.sdk.process import process
 from headrace.sdk.transport import Artifact
@@ -74,17 +73,14 @@ def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
 
 
 def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
-    """Log a dict or list as a file: YAML for `.yml` and `.yaml` where PyYAML is installed, else JSON."""
+    """Log a dict or list as a file: YAML for `.yml` and `.yaml`, else JSON."""
     try:
-        text = None
+        text = _json(dictionary)
         if posixpath.splitext(artifact_file)[1].lower() in (".yml", ".yaml"):
-            try:
-                import yaml  # optional: many trainers have it, we need not
-            except ImportError:
-                warn_once("yaml", "%s holds JSON, since PyYAML is not installed", artifact_file)
-            else:
-                text = yaml.safe_dump(json.loads(_json(dictionary)), sort_keys=False, allow_unicode=True)
-        _write((_json(dictionary) if text is None else text).encode(), artifact_file, current_run_id(run_id))
+            import yaml  # not when a trainer starts
+
+            text = yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True)
+        _write(text.encode(), artifact_file, current_run_id(run_id))
     except Exception as error:
         logger.error("the artifact %s was not logged: %s", artifact_file, error)
 

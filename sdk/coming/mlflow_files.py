@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from headrace.ingest import events
 from headrace.ingest.limits import is_run_id
 from headrace.sdk.coming import registered
@@ -229,12 +230,8 @@ def _metas(folder: Path) -> Iterator[dict[str, Any]]:
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """A mapping in a YAML file. Raises SourceFault."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise SourceFault('reading an mlruns folder needs PyYAML: pip install "headrace[import]"') from error
     text = read_small(file)
-    if "&" in text and any(isinstance(token, yaml.AnchorToken) for token in _tokens(yaml, text, file)):
+    if "&" in text and any(isinstance(token, yaml.AnchorToken) for token in _tokens(text, file)):
         # What MLflow writes has none, and they make a small file as large as one likes.
         raise SourceFault(f"{file} has YAML anchors, which MLflow does not write")
     try:
@@ -246,7 +243,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return found
 
 
-def _tokens(yaml: Any, text: str, file: Path) -> Iterator[Any]:
+def _tokens(text: str, file: Path) -> Iterator[Any]:
     try:
         yield from yaml.scan(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

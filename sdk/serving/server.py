@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +13,7 @@ import uvicorn
 from headrace.sdk.models.places import load_pyfunc
 from headrace.sdk.serving.asgi import ScoringApp
 from headrace.sdk.serving.batching import Limits
+from headrace.sdk.serving.ready import ReadyServer
 from headrace.sdk.serving.scorer import Scorer
 
 VARIABLE = "HEADRACE_SERVING"
@@ -76,7 +75,7 @@ def serve(serving: Serving, host: str, port: int, workers: int, on_ready: Callab
 def serve_app(app: ScoringApp, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve an application in this process, as `serve`. Raises OSError, and CannotServe when it does not get ready."""
     with listening(host, port) as listener:
-        server = _Server(uvicorn.Config(app, **_OPTIONS), lambda: on_ready(_url(host, listener)))
+        server = ReadyServer(uvicorn.Config(app, **_OPTIONS), lambda: on_ready(_url(host, listener)))
         server.run([listener])
     if not server.started:
         raise CannotServe("the model does not get ready; what it said stands above")
@@ -96,28 +95,3 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.listen(BACKLOG)
         listener.set_inheritable(True)
         yield listener
-
-
-class _Server(uvicorn.Server):
-    """Says when it is ready; a signal that it obeyed is not raised again, so that the process ends with code 0."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_ready()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
