@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from headrace.ingest.appends import Appends
 from headrace.ingest.envelope import Envelope
 from headrace.ingest.kafka_admin import KafkaAdmin
-from headrace.ingest.kafka_errors import too_long
+from headrace.ingest.kafka_errors import too_long, unconfirmed
 from headrace.ingest.kafka_headers import encode_headers, logged_header
 from headrace.ingest.kafka_offsets import KafkaOffsets
 from headrace.ingest.kafka_producer import Appended, KafkaProducer, NotConfirmed, Outgoing
@@ -110,7 +110,7 @@ class KafkaLog:
     def _why_not(self, error: NotConfirmed) -> str:
         """What keeps brokers from confirming: librdkafka only says that the time is over."""
         try:
-            return self._admin.too_few_replicas() or str(error)
+            return self._admin.too_few_replicas() or unconfirmed(self.settings, self._faults)
         except LogError:
             return str(error)
 

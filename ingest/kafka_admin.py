@@ -35,6 +35,7 @@ _READY_TIMEOUT_S = 5.0
 _RETRY_INTERVAL_S = 0.05
 _DOWN_S = 2.0
 """How long a first answer is waited for while no broker takes a connection."""
+_REASON_S = 2.0
 _BYTES_MAX = "max.message.bytes"
 
 T = TypeVar("T")
@@ -52,6 +53,8 @@ class KafkaAdmin:
         self.settings = settings
         self.faults = Faults()
         self._answered = False
+        self._known: Mapping[str, Mapping[str, str]] = {}
+        """The topics' settings when they were last looked at."""
         self.bytes_max = dict.fromkeys(TOPICS, MESSAGE_BYTES_MAX)
         self._client = make(AdminClient, settings, "open", settings.client(self.faults.note))
 
@@ -145,17 +148,16 @@ class KafkaAdmin:
         if missing:
             subject = f"topic {missing[0]} does" if len(missing) == 1 else f"topics {', '.join(missing)} do"
             raise LogError(f"the {subject} not exist at {self.settings.bootstrap}. {create_hint(self.settings)}")
-        known: Mapping[str, Mapping[str, str]] = {}
         if check_settings:
             try:
-                known = self._topic_settings(described)
+                self._known = self._topic_settings(described)
             except LogError as error:
                 if (
                     not isinstance(error.__cause__, KafkaException)
                     or kafka_error(error.__cause__).code() not in FORBIDDEN
                 ):
                     raise
-        found = [_found(name, one, known.get(name, {})) for name, one in described.items()]
+        found = [_found(name, one, self._known.get(name, {})) for name, one in described.items()]
         for difference in differences(self.settings, found, Wanted()):
             if difference.fatal:
                 raise LogError(difference.advice)
@@ -166,20 +168,30 @@ class KafkaAdmin:
     def too_few_replicas(self) -> str:
         """A sentence about a topic that takes no event because replicas are missing; empty when there is none.
 
-        Within 2 s.
+        Within 2 s: any broker is asked, since who asks for the controller may be sent to one that has just died. Raises
+        LogError when no broker answers.
         """
-        described = self._described(timeout_s=1.0)
-        settings = self._topic_settings(described, timeout_s=1.0)
-        found = [_found(name, one, settings[name]) for name, one in described.items()]
+        found = []
+        for name in TOPICS:
+            full = self.settings.topic(name)
+            try:
+                topic = self._client.list_topics(full, timeout=_REASON_S / len(TOPICS)).topics[full]
+            except KafkaException as error:
+                raise self._explained("open", error) from error
+            partitions = topic.partitions.values()
+            counts = [(len(partition.replicas), len(partition.isrs)) for partition in partitions]
+            if counts:
+                replicas, in_sync = map(min, zip(*counts, strict=True))
+                found.append(Found(name, len(counts), replicas, in_sync, self._known.get(name, {})))
         for difference in differences(self.settings, found, Wanted()):
             if difference.refuses_events:
                 return difference.advice
         return ""
 
-    def _described(self, timeout_s: float = REQUEST_TIMEOUT_S) -> dict[str, TopicDescription]:
+    def _described(self) -> dict[str, TopicDescription]:
         """The topics that exist, by their short names."""
         names = {self.settings.topic(name): name for name in TOPICS}
-        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s)
+        answers = self._client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_TIMEOUT_S)
         described: dict[str, TopicDescription] = {}
         for full, answer in answers.items():
             try:
@@ -192,12 +204,12 @@ class KafkaAdmin:
                     raise
         return described
 
-    def _topic_settings(self, topics: Iterable[str], timeout_s: float = REQUEST_TIMEOUT_S) -> dict[str, dict[str, str]]:
+    def _topic_settings(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
         """What the broker says about topics, by their short names."""
         resources = {ConfigResource(ResourceType.TOPIC, self.settings.topic(name)): name for name in topics}
         if not resources:
             return {}
-        answers = self._client.describe_configs(list(resources), request_timeout=timeout_s)
+        answers = self._client.describe_configs(list(resources), request_timeout=REQUEST_TIMEOUT_S)
         return {
             resources[resource]: {name: str(entry.value) for name, entry in self._first(answer).items()}
             for resource, answer in answers.items()

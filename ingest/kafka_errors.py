@@ -140,6 +140,17 @@ def explain(
     return LogUnavailable(f"{begin}: {detail} ({found.name()})")
 
 
+def unconfirmed(settings: KafkaSettings, faults: Faults) -> str:
+    """The sentence about an append that some brokers did not confirm in time while others answer."""
+    cause = faults.last()
+    why = f" ({_detail(cause)})" if cause is not None else ""
+    return (
+        f"cannot append to the log {settings.name}: its brokers did not confirm in time, though the cluster"
+        f" answers{why}. Check that each of {settings.bootstrap} runs: what one of them led finds another leader once"
+        " the cluster has missed it"
+    )
+
+
 class TooLong(LogError):
     """An event is longer than its topic takes."""
 

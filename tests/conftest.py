@@ -27,8 +27,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 LATE = (
-    *("cli", "compare", "demo", "export", "fuzz_api", "import", "import_mlflow", "import_others", "log_commands"),
-    *("mlflow_integrations", "page", "page_live", "tutorial"),
+    *("autolog_examples", "cli", "compare", "demo", "endpoints", "export", "fuzz_api", "import", "import_mlflow"),
+    *("import_others", "log_commands", "mlflow_integrations", "models", "models_serve", "models_serve_triton", "page"),
+    *("page_live", "sql", "tutorial"),
 )
 """Files of tests/e2e that hold no time limit a busy machine would miss: they fill what the others leave free."""
 

@@ -202,10 +202,28 @@ def test_too_few_replicas_are_what_an_append_that_is_not_confirmed_tells_of(
     with contextlib.closing(KafkaLog(url, delivery_timeout_s=4)) as log:
         assert len(log.append([event(1)])) == 1
         second.kill()
+        cluster, topic = AdminClient({"bootstrap.servers": first.bootstrap}), full_name(url)
+        deadline_s = time.monotonic() + 60
+        while any(len(one.isrs) > 1 for one in cluster.list_topics(topic, 10).topics[topic].partitions.values()):
+            assert time.monotonic() < deadline_s, "the cluster has not missed the broker"
+            time.sleep(0.2)
         with refused("1 replicas in sync and asks for 2", "Start the brokers that are missing", error=LogUnavailable):
             log.append([event(2)])
         second.start_again()
         assert [len(log.append([event(number)])) for number in (3, 4)] == [1, 1]
+
+
+def test_an_append_that_a_broker_which_just_died_does_not_confirm_says_that_others_answer(
+    new_kafka: Callable[..., KafkaBroker],
+) -> None:
+    first = new_kafka(**{"broker.session.timeout.ms": "60000"})
+    second = new_kafka(**first.another(node_id=2))
+    url = f"kafka://{first.bootstrap},{second.bootstrap}/p"
+    KafkaAdmin(parse(url)).create(Wanted(partitions=2, min_insync_replicas=2))
+    with contextlib.closing(KafkaLog(url, delivery_timeout_s=4)) as log:
+        second.kill()
+        with refused("did not confirm in time, though the cluster answers", second.bootstrap, error=LogUnavailable):
+            log.append([event(1), event(2)])
 
 
 def test_an_event_longer_than_the_topic_takes_is_refused_for_good(kafka: KafkaBroker) -> None:
