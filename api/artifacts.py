@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from headrace.api.errors import invalid
 from headrace.api.services import Services, services
-from headrace.api.stores.store import Entry, Stored, media_type
+from headrace.api.stores.store import Entry, Stored, media_type, shown
 from headrace.ingest import events
 from headrace.ingest.limits import artifact_path_fault
 from headrace.ingest.topics import REGISTRY, RUNS
@@ -64,11 +64,12 @@ async def put_run_artifact(request: Request, run_id: str, path: str) -> Response
 
 
 @router.get("/api/headrace/v1/runs/{run_id}/artifacts/{path:path}", summary="Download an artifact of a run", **FILE)
-async def get_run_artifact(request: Request, run_id: str, path: str) -> Response:
-    """The file, streamed; ranges are answered."""
+async def get_run_artifact(request: Request, run_id: str, path: str, inline: bool = False) -> Response:
+    """The file, streamed; ranges are answered. inline: to be shown by a browser, in a sandbox, not saved."""
     s = services(request)
     run = await s.tracking.run(run_id)
-    return await s.artifacts.response(store_path(run.artifact_uri, path), request.headers)
+    found = await s.artifacts.response(store_path(run.artifact_uri, path), request.headers)
+    return shown(found) if inline else found
 
 
 @router.put("/api/headrace/v1/logged-models/{model_id}/artifacts/{path:path}", summary="Store a logged model's file")
@@ -100,11 +101,12 @@ async def put_model_artifact(request: Request, model_id: str, path: str) -> Resp
 
 
 @router.get("/api/headrace/v1/logged-models/{model_id}/artifacts/{path:path}", summary="Download its file", **FILE)
-async def get_model_artifact(request: Request, model_id: str, path: str) -> Response:
-    """The file, streamed; ranges are answered."""
+async def get_model_artifact(request: Request, model_id: str, path: str, inline: bool = False) -> Response:
+    """The file, streamed; ranges are answered. inline: as of a run's."""
     s = services(request)
     model = await s.tracking.logged_model(model_id)
-    return await s.artifacts.response(store_path(model.artifact_uri, path), request.headers)
+    found = await s.artifacts.response(store_path(model.artifact_uri, path), request.headers)
+    return shown(found) if inline else found
 
 
 def _holds(s: Services, root: str, files: int) -> bool:

@@ -26,9 +26,9 @@ from headrace.api.stores.store import (
     Upload,
     checked,
     differs,
-    media_type,
     no_direct,
     no_upload,
+    served_type,
 )
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
@@ -105,7 +105,7 @@ class LocalStore:
             raise missing(f"No such artifact: '{path}'")
         return FileResponse(
             target,
-            media_type=media_type(path),
+            media_type=served_type(path),
             filename=target.name,
             content_disposition_type="attachment",
             headers=DOWNLOAD_HEADERS,

@@ -32,6 +32,7 @@ from headrace.api.stores.store import (
     media_type,
     no_direct,
     no_multipart,
+    served_type,
 )
 from obstore.exceptions import BaseError
 from starlette.concurrency import run_in_threadpool
@@ -130,14 +131,14 @@ class ObjectStore:
         asked = headers.get("range", "") if headers.get("if-range", etag) == etag else ""
         start, end, status = _span(asked, size)
         if status == 416:
-            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}", **DOWNLOAD_HEADERS})
         if status == 206:
             answered["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         answered["Content-Length"] = str(end - start)
         blocks = self._blocks(key, start, end, etag)
         # The first is read before the answer begins, so that what fails is told by its status.
         first = await anext(blocks, b"")
-        return StreamingResponse(_after(first, blocks), status, answered, media_type=media_type(path))
+        return StreamingResponse(_after(first, blocks), status, answered, media_type=served_type(path))
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
         """As the protocol says; every block of the same version of the object."""

@@ -17,8 +17,17 @@ PARTS_MAX = 10_000
 """Most parts of a multipart upload; also S3's limit."""
 UPLOAD_KEPT_S = 7 * 24 * 3600
 """How long the parts of an upload that nobody completes are kept."""
-DOWNLOAD_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
-"""On every download: no browser runs it in our origin."""
+DOWNLOAD_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""On every download: no browser runs it in our origin, and no page of another origin uses it."""
+_SHOWN_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+"""Of what is shown in its place: an origin of its own, no script, no request to anywhere, its own styles and images."""
 
 
 class StoreUnavailable(Exception):
@@ -157,6 +166,42 @@ def no_direct() -> ApiError:
     return ApiError("NOT_IMPLEMENTED", "Presigned download is not supported for the current artifact repository")
 
 
+_types = mimetypes.MimeTypes()
+"""Python's own table, whatever the machine has in /etc/mime.types, and what it lacks."""
+for _ending, _type in {
+    ".flac": "audio/flac",
+    ".jsonl": "application/jsonl",
+    ".m4a": "audio/mp4",
+    ".md": "text/markdown",
+    ".mjs": "text/javascript",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".parquet": "application/vnd.apache.parquet",
+    ".toml": "application/toml",
+    ".webp": "image/webp",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}.items():
+    _types.add_type(_type, _ending)
+
+
 def media_type(path: str) -> str:
-    """By the name's ending."""
-    return mimetypes.guess_type(path)[0] or "application/octet-stream"
+    """By the name's ending; what is compressed is that, whatever it holds."""
+    found, compressed = _types.guess_type(path.rsplit("/", 1)[-1])
+    if compressed is not None:
+        return "application/gzip" if compressed == "gzip" else "application/octet-stream"
+    return found or "application/octet-stream"
+
+
+def served_type(path: str) -> str:
+    """The type a file is answered with: a script or style is plain text, so that no page of our origin loads it."""
+    found = media_type(path)
+    return "text/plain" if found == "text/css" or found.endswith(("javascript", "ecmascript")) else found
+
+
+def shown(response: Response) -> Response:
+    """A download that a browser may show instead, in a sandbox without script and without requests."""
+    named = response.headers.get("content-disposition", "attachment")
+    response.headers["content-disposition"] = "inline" + named.removeprefix("attachment")
+    response.headers["content-security-policy"] = _SHOWN_POLICY
+    return response

@@ -113,7 +113,39 @@ def test_a_download_is_nothing_that_a_browser_runs_in_our_origin(store: Artifact
     assert headers["content-type"].split(";")[0] == "text/html"
     assert headers["content-disposition"] == "attachment; filename*=utf-8''page%20%C3%BC.html"
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert headers["content-security-policy"] == "sandbox; default-src 'none'; frame-ancestors 'none'"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("name", ["evil.js", "evil.mjs", "evil.JS", "evil.css", "EVIL.CSS"])
+def test_a_file_is_never_answered_as_a_script_or_style_that_a_page_of_ours_could_load(
+    store: ArtifactStore, name: str
+) -> None:
+    write(store, name, b"alert(1)")
+    assert get(store, name).headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("table.parquet", "application/vnd.apache.parquet"),
+        ("note.md", "text/markdown; charset=utf-8"),
+        ("rows.csv", "text/csv; charset=utf-8"),
+        ("rows.csv.gz", "application/gzip"),
+        ("image.webp", "image/webp"),
+        ("page.svg.xz", "application/octet-stream"),
+        ("unknown", "application/octet-stream"),
+    ],
+)
+def test_the_type_is_that_of_the_name_and_of_no_machine(store: ArtifactStore, name: str, kind: str) -> None:
+    write(store, name, b"x")
+    assert get(store, name).headers["content-type"] == kind
+
+
+def test_a_range_beyond_the_end_is_refused_and_says_how_long_the_file_is(store: ArtifactStore) -> None:
+    write(store, "f", b"12345")
+    answer = get(store, "f", range="bytes=5-9")
+    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */5")
 
 
 @pytest.mark.parametrize(

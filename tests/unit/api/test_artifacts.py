@@ -157,6 +157,67 @@ def test_a_browser_downloads_and_never_runs_an_artifact(server: Server, name: st
     assert "sandbox" in headers["content-security-policy"]
 
 
+HOSTILE_FILES = {
+    "page.html": b"<!doctype html><script>parent.pwned = fetch('/api/2.0/mlflow/experiments/search')</script>",
+    "page.xhtml": b'<html xmlns="http://www.w3.org/1999/xhtml"><script>alert(1)</script></html>',
+    "image.svg": b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script></svg>',
+    "data.xml": b'<?xml-stylesheet type="text/xsl" href="evil.xsl"?><x xmlns:h="http://www.w3.org/1999/xhtml"><h:script/></x>',
+    "evil.xsl": b'<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/>',
+    "script.js": b"alert(1)",
+    "polyglot": b"<html><script>alert(1)</script>",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FILES)
+def test_what_is_shown_is_in_a_sandbox_without_script_and_without_requests(server: Server, name: str) -> None:
+    run_id = server.new_run()
+    server.call("PUT", ours(run_id, name), content=HOSTILE_FILES[name])
+    answer = server.call("GET", ours(run_id, name), params={"inline": "true"})
+    assert answer.content == HOSTILE_FILES[name]
+    assert answer.headers["content-disposition"] == f'inline; filename="{name}"'
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
+    assert policy["sandbox"] == "", "nothing is allowed: no script, no origin, no form, no popup"
+    assert policy["default-src"] == "'none'"
+    assert not {"script-src", "connect-src", "frame-src", "worker-src"} & set(policy)
+    assert "'self'" not in policy["img-src"] + policy["style-src"] + policy["font-src"]
+    assert "javascript" not in answer.headers["content-type"]
+    assert server.call("GET", ours(run_id, name)).headers["content-disposition"].startswith("attachment")
+
+
+ADDRESSES = [
+    ours("{run}", "page.html"),
+    ours("{run}", "page.html") + "?inline=true",
+    "/get-artifact?run_id={run}&path=page.html",
+    "/ajax-api/2.0/mlflow/get-artifact?run_uuid={run}&path=page.html",
+    PROXY + "/0/{run}/artifacts/page.html",
+    "/ajax-api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/page.html",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize(
+    "headers", [{}, {"range": "bytes=0-3"}, {"range": "bytes=999-"}], ids=["whole", "part", "beyond"]
+)
+def test_every_address_of_an_artifact_is_as_safe(server: Server, address: str, headers: dict[str, str]) -> None:
+    run_id = server.new_run()
+    server.call("PUT", ours(run_id, "page.html"), content=HOSTILE_FILES["page.html"])
+    answer = server.call("GET", address.format(run=run_id), headers=headers)
+    if answer.status_code == 416:  # nothing of the file is in it
+        assert HOSTILE_FILES["page.html"] not in answer.content
+        return
+    assert answer.status_code == (206 if headers else 200)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none';")
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_inline_is_yes_or_no(server: Server) -> None:
+    run_id = server.new_run()
+    server.call("PUT", ours(run_id, "f"), content=b"x")
+    assert server.call("GET", ours(run_id, "f"), params={"inline": "maybe"}).status_code == 400
+
+
 def test_what_is_not_there_is_404_in_mlflows_words(server: Server) -> None:
     run_id = server.new_run()
     for method, path in (("GET", ours(run_id, "no")), ("GET", f"{PROXY}/no"), 
