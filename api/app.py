@@ -26,6 +26,7 @@ from headrace.api import (
     page,
     rebuilding,
     registry_stages,
+    run_columns,
     run_table,
     series,
     telemetry,
@@ -87,7 +88,10 @@ ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (registered_models, model_versions, transition_requests, comments)),
     *(module.router for module in (registry_stages, model_moments)),
-    *(module.router for module in (gateway, artifacts, multipart, run_table, sql, feed_routes, rebuilding)),
+    *(
+        module.router
+        for module in (gateway, artifacts, multipart, run_columns, run_table, sql, feed_routes, rebuilding)
+    ),
     *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
     *(module.router for module in (endpoints, health, telemetry, apidocs, page)),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +51,7 @@ async def found(s: Services, query: RunQuery, cut: Cut | None = None) -> Found:
     """All that match, where every run is in memory; in any case where it is as of a moment."""
     if cut is not None:
         return await run_in_threadpool(_past, s, query, cut)
-    metrics: Mapping[str, Mapping[str, Summary]] = s.engine.metrics_in_memory
-    column: MetricColumn = s.metric_columns.column
-    if forked := list(s.engine.forked()):
-        joined = await run_in_threadpool(_with_inherited, s, forked)
-        metrics, column = Overlaid(metrics, joined), _overlaid(column, joined)
+    metrics, column = await _metrics(s)
     runs = s.engine.runs_of(query.experiment_ids)
     columns = await _columns_of(s, query, runs, column)
     deleted, now_ms, models = s.engine.registry.deleted_ids(), _now_ms(s, query), _models(s.engine.registry, query)
@@ -67,6 +63,18 @@ async def found(s: Services, query: RunQuery, cut: Cut | None = None) -> Found:
     asked = list(comparisons(query.expression))
     slow = len(asked) * len(runs) > _SLOW or any(x.operator in ("=~", "!~") for x in asked)
     return await run_in_threadpool(select) if slow else select()
+
+
+async def point_columns(s: Services, query: RunQuery, asked: Sequence[What], cut: Cut | None = None) -> PointColumns:
+    """What these aggregates of points are, of the runs of the query's experiments at least. Raises ViewsUnavailable."""
+    ordered = [Order("metric", key, True, aggregate) for key, aggregate in asked]
+    named = RunQuery(query.experiment_ids, "ALL", None, ordered)
+    if cut is not None:
+        return await run_in_threadpool(_past_columns, s, named, cut)
+    if not await all_in_memory(s):
+        return await run_in_threadpool(_stored_columns, s, named)
+    _, column = await _metrics(s)
+    return await _columns_of(s, named, s.engine.runs_of(query.experiment_ids), column)
 
 
 async def all_in_memory(s: Services) -> bool:
@@ -96,17 +104,26 @@ def _in_views(s: Services, query: RunQuery, limit: int, offset: int) -> list[str
 
 def _past(s: Services, query: RunQuery, cut: Cut) -> Found:
     states, registry = s.past.candidates(cut, query.experiment_ids), s.past.registry_at(cut)
-    asked = point_aggregates.wanted(comparisons(query.expression), query.order)
 
     def column(key: str, field: int) -> Mapping[str, float]:
         return s.past.column(cut, query.experiment_ids, key, field)
 
-    run_ids = [state.run_id for state in states]
-    columns = {what: _past_column(s, what, run_ids, column, cut) for what in asked}
+    columns = _past_columns(s, query, cut)
     # What goes on had gone on until the moment.
     now_ms = cut.time_ms if query.now_ms is None and cut.time_ms is not None else _now_ms(s, query)
     models = _models(registry, query)
     return _select(query, states, {}, registry.deleted_ids(), now_ms, models, columns, column)
+
+
+def _past_columns(s: Services, query: RunQuery, cut: Cut) -> PointColumns:
+    """The aggregates of points that the query names, as of a moment. Blocks on the views."""
+
+    def column(key: str, field: int) -> Mapping[str, float]:
+        return s.past.column(cut, query.experiment_ids, key, field)
+
+    asked = point_aggregates.wanted(comparisons(query.expression), query.order)
+    run_ids = [state.run_id for state in s.past.candidates(cut, query.experiment_ids)] if asked else []
+    return {what: _past_column(s, what, run_ids, column, cut) for what in asked}
 
 
 def _past_column(s: Services, what: What, run_ids: list[str], column: MetricColumn, cut: Cut) -> dict[str, float]:
@@ -180,6 +197,16 @@ def _stored_columns(s: Services, query: RunQuery) -> PointColumns:
     asked = point_aggregates.wanted(comparisons(query.expression), query.order)
     tokens = {what: point_aggregates.stored_tokens(s.views, what, query.experiment_ids) for what in asked}
     return {what: s.aggregates.column(what, x) for what, x in tokens.items()}
+
+
+async def _metrics(s: Services) -> tuple[Mapping[str, Mapping[str, Summary]], MetricColumn]:
+    """The metrics in memory with what forked runs inherit: by run and key, and a column at a time."""
+    metrics: Mapping[str, Mapping[str, Summary]] = s.engine.metrics_in_memory
+    column: MetricColumn = s.metric_columns.column
+    if forked := list(s.engine.forked()):
+        joined = await run_in_threadpool(_with_inherited, s, forked)
+        metrics, column = Overlaid(metrics, joined), _overlaid(column, joined)
+    return metrics, column
 
 
 def _with_inherited(s: Services, run_ids: list[str]) -> Summaries:

@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc
 import pytest
-from headrace.api.run_table import COLUMNS_MAX, Picked, joined, table_of
+from headrace.api.picked_columns import Picked
+from headrace.api.run_table import COLUMNS_MAX, joined, table_of
 from headrace.processors.engine import Engine
 from headrace.processors.runs import RunState
 from headrace.sdk.frames import FRAME_COLUMNS, frame_of
@@ -156,3 +157,63 @@ def test_a_table_is_as_of_a_moment(filled: Server) -> None:
     assert table(filled, as_of=before).column("metrics.loss").to_pylist() == [0.5, math.inf, None]
     filled.post("runs/delete-tag", run_id=run_id, key="mlflow.runName")
     assert table(filled, as_of=before, columns=["run_name"]).column("run_name").to_pylist() == ["a", "b", "c"]
+
+
+def test_aggregates_of_metrics_are_columns_as_filters_name_them(filled: Server) -> None:
+    run_id = filled.post("runs/create", experiment_id="0", run_name="d", start_time=1)["run"]["info"]["run_id"]
+    points = [("err", 0, 3.0), ("err", 1, 1.0), ("err", 2, "NaN"), ("f1", 0, 0.1), ("f1", 1, 0.9), ("f1", 2, 0.5)]
+    metrics = [{"key": key, "step": step, "timestamp": step, "value": value} for key, step, value in points]
+    filled.post("runs/log-batch", run_id=run_id, metrics=[*metrics, {"key": "f1.max", "value": 7, "timestamp": 0}])
+    expected = {
+        "metrics.err.first": 3.0,
+        "metrics.err.min": 1.0,
+        "metrics.err.points": 3.0,
+        "metrics.err.nan": 1.0,
+        'metrics."err".max': 3.0,
+        "metrics.f1.at(0)": 0.1,
+        "metrics.f1.at_best(err)": 0.9,
+        "metrics.f1.at_best(err, max)": 0.1,
+        # A metric whose own key this is.
+        "metrics.f1.max": 7.0,
+        'metrics."f1".max': 0.9,
+    }
+    columns = [*expected, "metrics.none.min", "metrics.none.at(3)"]
+    [row] = table(filled, filter="run_name = 'd'", columns=columns).to_pylist()
+    assert row == {"run_id": run_id, **expected}
+    # Runs without it have null, and as of a moment it is what it was then.
+    assert table(filled, columns=["metrics.err.min"]).column("metrics.err.min").to_pylist() == [None] * 3 + [1.0]
+    end = ",".join(f"{p.topic}/{p.partition}/{end}" for p, end in filled.log.end().items())
+    filled.post("runs/log-metric", run_id=run_id, key="err", value=0.5, timestamp=9, step=0)
+    past = table(filled, as_of=end, columns=["metrics.err.min", "metrics.f1.at_best(err)"], filter="run_name = 'd'")
+    assert past.to_pylist() == [{"run_id": run_id, "metrics.err.min": 1.0, "metrics.f1.at_best(err)": 0.9}]
+    now = table(filled, columns=["metrics.err.min", "metrics.f1.at_best(err)"], filter="run_name = 'd'")
+    assert now.to_pylist() == [{"run_id": run_id, "metrics.err.min": 0.5, "metrics.f1.at_best(err)": 0.1}]
+    filled.post("runs/delete", run_id=run_id)
+
+
+def test_an_aggregate_that_is_none_is_refused(filled: Server) -> None:
+    assert "a step: a whole number" in refused(filled, columns=["metrics.loss.at(x)"])
+    assert "min or max" in refused(filled, columns=["metrics.loss.at_best(acc, best)"])
+    assert "Invalid metric aggregate 'median'" in refused(filled, columns=['metrics."loss".median'])
+    assert "at most 20" in refused(filled, columns=[f"metrics.loss.at({step})" for step in range(21)])
+
+
+def test_the_columns_that_a_table_could_have_are_told(filled: Server) -> None:
+    def columns(**asked: Any) -> Any:
+        answer = filled.call("POST", "/api/headrace/v1/runs/columns", json={"experiment_ids": ["0"], **asked})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    found = columns(filter="run_name IN ('a', 'b')")
+    assert (found["runs"], found["looked_at"], found["more"]) == (2, 2, False)
+    assert {
+        x["name"]: (x["runs"], x["differs"], x["examples"]) for x in found["columns"] if "mlflow" not in x["name"]
+    } == {
+        "metrics.acc": (1, False, []),
+        "metrics.loss": (2, True, []),
+        "params.größe": (1, False, ["é"]),
+        "params.lr": (2, True, ["", "0.1"]),
+    }
+    assert columns(experiment_ids=[]) == {"runs": 0, "looked_at": 0, "more": False, "columns": []}
+    assert columns(max_runs=1)["looked_at"] == 1
+    assert filled.call("POST", "/api/headrace/v1/runs/columns", json={"max_runs": 0}).status_code == 400
