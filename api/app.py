@@ -28,6 +28,7 @@ from headrace.api import (
     registry_stages,
     run_columns,
     run_table,
+    saved_views,
     series,
     telemetry,
 )
@@ -93,7 +94,7 @@ ROUTERS = (
         for module in (gateway, artifacts, multipart, run_columns, run_table, sql, feed_routes, rebuilding)
     ),
     *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
-    *(module.router for module in (endpoints, health, telemetry, apidocs, page)),
+    *(module.router for module in (endpoints, saved_views, health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 

@@ -16,15 +16,17 @@ from headrace.api.services import Services, services
 from headrace.api.structs import documented, schemas
 from headrace.ingest import events
 from headrace.ingest.topics import REGISTRY, RUNS
-from headrace.processors import refold
-from headrace.processors.endpoints import SUBJECT, subject_of
+from headrace.processors import endpoints, refold, saved_views
 from headrace.processors.refold import Kept
 from headrace.processors.registry import Registry
 from starlette.concurrency import run_in_threadpool
 
 router = APIRouter(tags=["history"])
-Kind: TypeAlias = Literal["run", "experiment", "logged_model", "registered_model", "model_version", "endpoint"]
+Kind: TypeAlias = Literal[
+    "run", "experiment", "logged_model", "registered_model", "model_version", "endpoint", "saved_view"
+]
 PAGE_MAX = 1_000
+_SUBJECTS = {"endpoint": endpoints.SUBJECT, "saved_view": saved_views.SUBJECT}
 EVENTS_MAX = 100_000
 """The events of one object that are looked at; what it printed is not among them."""
 
@@ -110,7 +112,7 @@ def _page(s: Services, kind: Kind, id: str, start: int, limit: int) -> History:
     elif kind == "run":
         found = _of_run(refold.history(s.views, RUNS, [id], EVENTS_MAX))
     else:
-        subject = subject_of(id) if kind == "endpoint" else id
+        subject = _SUBJECTS.get(kind, "") + id
         found = _of_registry(refold.history(s.views, REGISTRY, [subject], EVENTS_MAX), kind)
     entries = list(islice(found, start, start + limit + 1))
     token = encode_page_token(start + limit) if len(entries) > limit else None
@@ -140,7 +142,9 @@ def _of_registry(kept: Iterable[Kept], kind: Kind) -> Iterator[Entry]:
 
 def _held(registry: Registry, kind: Kind, id: str) -> msgspec.Struct | None:
     if kind == "endpoint":
-        return registry.endpoints.get(id.removeprefix(SUBJECT))
+        return registry.endpoints.get(id.removeprefix(endpoints.SUBJECT))
+    if kind == "saved_view":
+        return registry.saved_views.by_id.get(id.removeprefix(saved_views.SUBJECT))
     return registry.experiments.get(id) if kind == "experiment" else registry.logged_models.get(id)
 
 
@@ -169,7 +173,7 @@ def _added(kept: Kept) -> list[Change]:
 
 
 _LEFT_OUT = {
-    *("run_id", "model_id", "partition", "offset", "created", "writers"),
+    *("run_id", "model_id", "view_id", "updated_by", "partition", "offset", "created", "writers"),
     *("heartbeat_ms", "heartbeat_interval_s", "deleted_time_ms", "last_update_time_ms"),
 }
 

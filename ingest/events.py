@@ -368,6 +368,30 @@ class EndpointDeleted(Event, frozen=True):
     """An endpoint is no more; its name is free."""
 
 
+class SavedViewCreated(Event, frozen=True):
+    """What the page showed has a name; its subject is `view:ID`, and the first to use a name at a path gets it.
+
+    path: of the page, such as `/experiments/1`; query: what it showed there, as in the address bar. note: for people.
+    """
+
+    name: str
+    path: str
+    query: str = ""
+    note: str = ""
+
+
+class SavedViewUpdated(Event, frozen=True):
+    """A saved view has another name, shows something else or has another note; a null field stays as it was."""
+
+    name: str | None = None
+    query: str | None = None
+    note: str | None = None
+
+
+class SavedViewDeleted(Event, frozen=True):
+    """A saved view is no more; its name is free."""
+
+
 class ExperimentErased(Event, frozen=True):
     """The tombstone of an experiment: its name is free. What its id holds later begins anew."""
 
@@ -437,6 +461,9 @@ TYPES: dict[str, type[Event]] = {
     "headrace.endpoint.created": EndpointCreated,
     "headrace.endpoint.updated": EndpointUpdated,
     "headrace.endpoint.deleted": EndpointDeleted,
+    "headrace.saved-view.created": SavedViewCreated,
+    "headrace.saved-view.updated": SavedViewUpdated,
+    "headrace.saved-view.deleted": SavedViewDeleted,
     "headrace.experiment.erased": ExperimentErased,
     "headrace.registry.record-erased": RegistryRecordErased,
     **model_events.TYPES,

@@ -1,4 +1,4 @@
-"""The fold of the registry topic: experiments, models, registered models, endpoints, in one total order. No I/O."""
+"""The fold of the registry topic: experiments, models, endpoints, saved views, in one total order. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from headrace.ingest import events as e
 from headrace.ingest.log import Record
 from headrace.ingest.model_events import RegisteredModelErased
-from headrace.processors import endpoints
+from headrace.processors import endpoints, saved_views
 from headrace.processors.model_fold import Told
 from headrace.processors.model_registry import OF_MODELS, Models
 from headrace.processors.outcome import APPLIED, DUPLICATE, REFUSED, Outcome, sequence_outcome
@@ -55,7 +55,7 @@ class Erasure(NamedTuple):
 
 
 class Registry:
-    """All experiments, logged and registered models, endpoints (by name). One thread folds; any thread may read.
+    """All experiments, models, endpoints (by name), saved views (by id). One thread folds; any thread may read.
 
     erased: by id; an experiment of an id that is there may have begun anew since. models: the registered ones.
     """
@@ -66,6 +66,7 @@ class Registry:
         self.by_name: dict[str, Experiment] = {}
         self.logged_models: dict[str, LoggedModel] = {}
         self.endpoints: dict[str, endpoints.Endpoint] = {}
+        self.saved_views = saved_views.SavedViews()
         self.models = Models()
         self._writers: dict[tuple[str, str], int] = {}
 
@@ -85,6 +86,8 @@ class Registry:
             refusal = self._erase_model(record, event)
         elif isinstance(event, OF_MODELS):
             refusal = self.models.fold(envelope.subject, Told(envelope.time_ms, envelope.actor), event)
+        elif isinstance(event, saved_views.EVENTS):
+            refusal = self.saved_views.fold(envelope.subject, Told(envelope.time_ms, envelope.actor), event)
         else:
             refusal = None if event is None else self._fold(envelope.subject, envelope.time_ms, event)
         return Outcome(APPLIED, "", missed) if refusal is None else Outcome(REFUSED, refusal, missed)

@@ -11,7 +11,7 @@ from headrace.sdk.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["run", "experiment", "logged_model", "registered_model", "model_version", "endpoint"]
+Kind = Literal["run", "experiment", "logged_model", "registered_model", "model_version", "endpoint", "saved_view"]
 _MLFLOW = "/api/2.0/mlflow/runs"
 _OURS = "/api/headrace/v1"
 _HISTORY_PAGE = 1_000

@@ -15,6 +15,7 @@ _KINDS = {
     "registered-model": "registered_model",
     "model-version": "model_version",
     "endpoint": "endpoint",
+    "saved-view": "saved_view",
 }
 
 
@@ -24,11 +25,11 @@ _KINDS = {
 @json_option
 @pass_target
 def history(target: Target, kind: str, object_id: str, as_json: bool) -> None:
-    """Show each change of a run, an experiment, a model or an endpoint, oldest first.
+    """Show each change of a run, an experiment, a model, an endpoint or a saved view, oldest first.
 
     ID is a run's or logged model's id, an experiment's name or id, a registered model's name (also one it had before)
-    or id, NAME/NUMBER of a version, or an endpoint's name. Every line has its position in the log, which --as-of of
-    other commands takes.
+    or id, NAME/NUMBER of a version, an endpoint's name or a saved view's id. Every line has its position in the log,
+    which --as-of of other commands takes.
     """
     reader = target.reader()
     if kind == "experiment":

@@ -30,6 +30,8 @@ _BEFORE = {
     "headrace.logged-model.erased": ["headrace.logged-model.deleted"],
     "headrace.endpoint.updated": ["headrace.endpoint.created"],
     "headrace.endpoint.deleted": ["headrace.endpoint.created"],
+    "headrace.saved-view.updated": ["headrace.saved-view.created"],
+    "headrace.saved-view.deleted": ["headrace.saved-view.created"],
     "headrace.registered-model.erased": ["headrace.registered-model.deleted"],
     "headrace.registered-model.comment-updated": ["headrace.registered-model.comment-created"],
     "headrace.registered-model.comment-deleted": ["headrace.registered-model.comment-created"],
