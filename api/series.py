@@ -15,9 +15,19 @@ from headrace.api.arrow_stream import ARROW_STREAM, stream
 from headrace.api.chosen_runs import ChosenRuns, chosen, states
 from headrace.api.errors import invalid
 from headrace.api.points import Points
-from headrace.api.series_buckets import Buckets, Frames, bucketed, own_frames, read_bucketed
+from headrace.api.series_buckets import Buckets, Frames, bucketed, holds, own_frames, read_bucketed
 from headrace.api.series_groups import Aggregate, Band, Group, GroupSeries, aggregated, group_frames, grouped
-from headrace.api.series_points import POINTS_MAX, Axis, Extents, Placed, Wanted, extents, read, read_extents
+from headrace.api.series_points import (
+    POINTS_MAX,
+    Axis,
+    Extents,
+    Placed,
+    Wanted,
+    extents,
+    read,
+    read_extents,
+    told_extents,
+)
 from headrace.api.services import services
 from headrace.api.structs import decoded, documented, schemas
 from headrace.api.turns import turn
@@ -148,17 +158,37 @@ def _answer(
 
 
 class Source:
-    """The points of one request: read once where they fit into memory, else put in buckets by the engine."""
+    """The points of one request: read once where they fit into memory, else put in buckets by the engine.
+
+    Where summaries tell that they do not fit, the engine makes the buckets at once, in frames as the summaries tell
+    them, and the buckets tell whether these were right: so points are read once.
+    """
 
     def __init__(self, views: Views, wanted: Wanted, points_max: int = POINTS_MAX) -> None:
         """points_max: so many are held at most. Raises ViewsUnavailable."""
         self._views = views
         self._wanted = wanted
+        self._points_max = points_max
+        self._placed: Placed | None = None
+        told = told_extents(views, wanted)
+        large = told is not None and int(told.points.sum()) > points_max
+        self._sure = True
+        if told is not None and large and wanted.range is None and wanted.axis != "relative":
+            self._sure = False
+            self.extents: Extents = told
+            return
+        if large:
+            self.extents = read_extents(views, wanted)
+            if int(self.extents.points.sum()) > points_max:
+                return
         self._placed = read(views, wanted, points_max)
-        self.extents: Extents = read_extents(views, wanted) if self._placed is None else extents(self._placed)
+        self.extents = read_extents(views, wanted) if self._placed is None else extents(self._placed)
 
     def points(self, most: int) -> Placed:
         """Every point. Raises INVALID_PARAMETER_VALUE for more than most."""
+        self._make_sure()
+        if self._placed is None and int(self.extents.points.sum()) <= self._points_max:
+            self._placed = read(self._views, self._wanted, self._points_max)
         if self._placed is None or len(self._placed) > most:
             raise invalid(
                 f"The series have {int(self.extents.points.sum()):,} points, and {most:,} can be answered one by one:"
@@ -168,21 +198,43 @@ class Source:
 
     def buckets(self, cells: int) -> Buckets:
         """Each series in buckets of its own."""
-        return self._cut(own_frames(self.extents, cells))
+        found = self._cut(own_frames(self.extents, cells))
+        if found is None:
+            self._make_sure()
+            found = self._cut(own_frames(self.extents, cells))
+        assert found is not None
+        self._sure = True
+        return found
 
     def groups(self, groups: Sequence[Group], cells: int, aggregate: Aggregate, band: Band) -> list[GroupSeries]:
         """Each key of each group, in buckets that its runs share."""
         keys = self._wanted.keys
         frames, owner = group_frames(self.extents, groups, len(keys), cells)
-        return aggregated(self._cut(frames), frames, owner, groups, keys, aggregate, band)
+        found = self._cut(frames)
+        if found is None:
+            self._make_sure()
+            frames, owner = group_frames(self.extents, groups, len(keys), cells)
+            found = self._cut(frames)
+        assert found is not None
+        return aggregated(found, frames, owner, groups, keys, aggregate, band)
 
-    def _cut(self, frames: Frames) -> Buckets:
+    def _cut(self, frames: Frames) -> Buckets | None:
+        """None where what the frames were made from turns out not to hold. Raises INVALID_PARAMETER_VALUE."""
         most = int(self.extents.points.clip(max=frames.cells).sum())
         if most > BUCKETS_MAX:
+            if not self._sure:
+                return None
             raise invalid(
                 f"The series would have up to {most:,} buckets, and {BUCKETS_MAX:,} are the most: {_NARROW}, or for"
                 " fewer buckets"
             )
         if self._placed is not None:
             return bucketed(self._placed, frames)
-        return read_bucketed(self._views, self._wanted, frames)
+        found = read_bucketed(self._views, self._wanted, frames)
+        return found if self._sure or holds(found, frames, self.extents) else None
+
+    def _make_sure(self) -> None:
+        """Read how far the series reach, where that has only been told."""
+        if not self._sure:
+            self.extents = read_extents(self._views, self._wanted)
+            self._sure = True

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from headrace.api.series_points import Extents, Flags, Floats, Ints, Placed, Wanted, edges, lengths, rank
+from headrace.api.series_points import SERIES, Extents, Flags, Floats, Ints, Placed, Wanted, edges, lengths, rank
 from headrace.processors.views import Views
 
 
@@ -112,36 +112,31 @@ _CELL = "floor((toFloat64(x) - toFloat64(lo)) * ({cells:Float64} / greatest(toFl
 
 def read_bucketed(views: Views, wanted: Wanted, frames: Frames) -> Buckets:
     """The same buckets as `bucketed` makes, by the engine. Raises ViewsUnavailable."""
-    named = [wanted.of(series) for series in frames.series.tolist()]
+    # Looking up each row's frame in arrays takes a fifth of the time that a join with a table of them does.
     parameters = {
         **wanted.parameters,
         "cells": float(frames.cells),
-        "frame_runs": [run_id for run_id, _ in named],
-        "frame_keys": [key for _, key in named],
-        "frame_series": frames.series.tolist(),
-        "frame_lo": frames.lo.tolist(),
-        "frame_hi": frames.hi.tolist(),
-        "frame_cut": frames.cut.astype(np.int64).tolist(),
+        "frame_there": _spread(wanted, frames, np.ones_like(frames.lo)),
+        "frame_lo": _spread(wanted, frames, frames.lo),
+        "frame_hi": _spread(wanted, frames, frames.hi),
+        "frame_cut": _spread(wanted, frames, frames.cut),
     }
+    # A series that is not cut has a bucket for each of its points that differ.
+    alone = "toUInt8(0)" if frames.cut.all() else "if(cut = 1, toInt256(0), place)"
     table = views.arrow(
         f"""
-        WITH frames AS (
-            SELECT f.1 AS run_id, f.2 AS key, f.3 AS series, f.4 AS lo, f.5 AS hi, f.6 AS cut FROM (
-                SELECT arrayJoin(arrayZip(
-                    {{frame_runs:Array(String)}}, {{frame_keys:Array(String)}}, {{frame_series:Array(Int64)}},
-                    {{frame_lo:Array(Int64)}}, {{frame_hi:Array(Int64)}}, {{frame_cut:Array(Int64)}})) AS f
-            )
-        )
         SELECT
             series, cell, min(x) AS x_first, max(x) AS x_last,
             argMin(value, place) AS value_first, argMax(value, place) AS value_last,
             minIf(value, NOT isNaN(value)) AS value_min, maxIf(value, NOT isNaN(value)) AS value_max,
             toInt64(count()) AS points, toInt64(countIf(isNaN(value))) AS nan_points, min(place) AS first_place
         FROM (
-            SELECT series, x, value, {_PLACE} AS place,
-                if(cut = 1, toInt64(least({{cells:Float64}} - 1, {_CELL})), toInt64(0)) AS cell,
-                if(cut = 1, toInt256(0), place) AS alone
-            FROM ({wanted.sql}) AS placed INNER JOIN frames USING (run_id, key)
+            SELECT x, value, {_PLACE} AS place, {SERIES} AS series,
+                {{frame_lo:Array(Int64)}}[series + 1] AS lo, {{frame_hi:Array(Int64)}}[series + 1] AS hi,
+                {{frame_cut:Array(Int64)}}[series + 1] AS cut,
+                if(cut = 1, toInt64(least({{cells:Float64}} - 1, {_CELL})), toInt64(0)) AS cell, {alone} AS alone
+            FROM ({wanted.sql}) AS placed
+            WHERE {{frame_there:Array(Int64)}}[series + 1] = 1
         )
         GROUP BY series, cell, alone
         ORDER BY series, first_place
@@ -156,3 +151,23 @@ def read_bucketed(views: Views, wanted: Wanted, frames: Frames) -> Buckets:
     found.min[found.nan == found.count] = np.nan
     found.max[found.nan == found.count] = np.nan
     return found
+
+
+def _spread(wanted: Wanted, frames: Frames, values: npt.NDArray[Any]) -> list[int]:
+    """One of each series, 0 for those without a frame."""
+    found = np.zeros(len(wanted), np.int64)
+    found[frames.series] = values
+    return found.tolist()
+
+
+def holds(buckets: Buckets, frames: Frames, told: Extents) -> bool:
+    """Whether the series in the frames reach as far as they were told to, by buckets that were made in these frames."""
+    begins = edges(buckets.series)
+    if not np.array_equal(buckets.series[begins], frames.series):
+        return False
+    of = np.searchsorted(told.series, frames.series)
+    return (
+        np.array_equal(_reduced(np.add, buckets.count, begins), told.points[of])
+        and np.array_equal(_reduced(np.minimum, buckets.x, begins), told.lo[of])
+        and np.array_equal(_reduced(np.maximum, buckets.x_last, begins), told.hi[of])
+    )

@@ -197,3 +197,18 @@ def test_more_points_or_buckets_than_one_answer_takes_are_refused_with_a_way_to_
     source.extents = Extents(*(np.repeat(column, len(many_series)) for column in astuple(reach)))
     with pytest.raises(ApiError, match=r"buckets, and 500,000 are the most: .* fewer buckets"):
         source.buckets(20)
+
+
+@pytest.mark.parametrize("told", [(1000, 0, 999), (1001, 0, 999), (1000, 5, 999), (1000, 0, 700)])
+def test_what_summaries_tell_changes_no_bucket_where_it_is_wrong(views: Views, told: tuple[int, int, int]) -> None:
+    run_id = f"told {told}"
+    log(views, run_id, [(i, i * 7 % 1000, float(i % 13)) for i in range(1000)])
+    points, first, last = told
+    columns = {"run_id": [run_id], "key": ["loss"], "points": [points], "first_step": [first], "last_step": [last]}
+    columns |= {"first_timestamp_ms": [first], "last_timestamp_ms": [last * 7 % 1000], "offset": [1], "partition": [0]}
+    views.insert("metric_summary", pa.table(columns))
+    axes: tuple[Axis, ...] = ("step", "time")
+    for x in axes:
+        assert one(views, run_id, buckets=50, x=x).points == 1000
+    wanted = Wanted(Points([run_id], ["loss"]), "step")
+    assert len(Source(views, wanted, 1000).points(1000)) == 1000
