@@ -20,6 +20,7 @@ from headrace.api import (
     gc,
     health,
     life_cycle,
+    lineages,
     metric_history,
     model_moments,
     multipart,
@@ -30,6 +31,7 @@ from headrace.api import (
     run_table,
     saved_views,
     series,
+    signatures,
     telemetry,
 )
 from headrace.api.appender import Appender
@@ -64,6 +66,7 @@ from headrace.api.point_aggregates import PointAggregates
 from headrace.api.registering import Registering
 from headrace.api.services import Services
 from headrace.api.serving import routes as endpoints
+from headrace.api.serving import traffic_routes
 from headrace.api.serving.data_plane import DataPlane
 from headrace.api.serving.fleet import Fleet
 from headrace.api.settings import Settings
@@ -88,7 +91,7 @@ from starlette.concurrency import run_in_threadpool
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (registered_models, model_versions, transition_requests, comments)),
-    *(module.router for module in (registry_stages, model_moments)),
+    *(module.router for module in (registry_stages, model_moments, lineages, signatures, traffic_routes)),
     *(
         module.router
         for module in (gateway, artifacts, multipart, run_columns, run_table, sql, feed_routes, rebuilding)

@@ -19,6 +19,7 @@ from headrace.api.serving.process import Answer, LoadFailed
 from headrace.api.serving.resolving import Unresolved
 from headrace.api.serving.served import Served, Version
 from headrace.api.serving.stats import Stats
+from headrace.api.serving.traffic import Traffic
 from headrace.ingest.events import EndpointOptions
 from headrace.processors.endpoints import Endpoint
 from headrace.sdk.serving.faults import Refused
@@ -72,6 +73,7 @@ class EndpointServer:
         self.slots: dict[str, Slot] = {}
         self.stats: OrderedDict[str, Stats] = OrderedDict()
         """By the label of the version."""
+        self.traffic = Traffic()
         self._resolve = resolve
         self._make = make
         self._told = told
@@ -253,7 +255,12 @@ class EndpointServer:
 
         sticky: equal ids go to the same version while the routes stay as they are. Raises Refused when nothing serves.
         """
-        served = self._chosen(request_id if sticky else None)
+        try:
+            served = self._chosen(request_id if sticky else None)
+        except Refused as error:
+            if head[0] == "POST":
+                self.traffic.answered("", error.status, 0.0)
+            raise
         if head[0] != "POST":
             return await _answered(served, head, body), served
         self._copy_to_shadow(head, body, request_id)
@@ -261,6 +268,7 @@ class EndpointServer:
         answer = await _answered(served, head, body)
         taken_s = time.perf_counter() - started_s
         served.stats.answered(answer.status, taken_s)
+        self.traffic.answered(served.version.label, answer.status, taken_s)
         if self.state.options.log_sample:
             self._told(self.state, served, head, body, answer, taken_s, request_id, False)
         return answer, served

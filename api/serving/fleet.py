@@ -43,6 +43,8 @@ class Fleet:
         # Workers have working directories of their own.
         folder = folder.resolve()
         self.endpoints: dict[str, EndpointServer] = {}
+        self.followers = 0
+        """Streams of traffic under way."""
         self.predictions = Predictions(appender, clock)
         self._engine = engine
         self._settings = settings
