@@ -1,4 +1,4 @@
-"""The page at / and its files, from the installed package: no network, no build step, a strict content policy."""
+"""The page at / and its files, from the installed package: no network, no Node, a strict content policy."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _response(request: Request, asset: Asset, cache_control: str) -> Response:
     return Response(content, media_type=asset.media_type, headers=headers)
 
 
-page = Page(files("headrace.api.ui"), _version())
+page = Page(files("headrace.api.ui").joinpath("dist"), _version())
 """The page of this installation."""
 
 router = APIRouter(include_in_schema=False)

@@ -17,6 +17,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from tests.browser import browser, page_server, tab  # noqa: F401
 from tests.missing import report as missing_here
 
 with contextlib.suppress(ImportError):  # the extra `kafka`
