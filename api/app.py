@@ -16,6 +16,7 @@ from headrace.api import (
     correlations,
     errors,
     export,
+    find,
     gateway,
     gc,
     health,
@@ -97,7 +98,7 @@ ROUTERS = (
         for module in (gateway, artifacts, multipart, run_columns, run_table, sql, feed_routes, rebuilding)
     ),
     *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
-    *(module.router for module in (endpoints, saved_views, health, telemetry, apidocs, page)),
+    *(module.router for module in (find, endpoints, saved_views, health, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 
