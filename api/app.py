@@ -13,9 +13,11 @@ from headrace.api import (
     artifacts,
     changes,
     compare,
+    console,
     correlations,
     errors,
     export,
+    family,
     find,
     gateway,
     gc,
@@ -92,6 +94,7 @@ from starlette.concurrency import run_in_threadpool
 ROUTERS = (
     *(module.router for module in (runs, experiments, history, lineage, logged_models, server_info)),
     *(module.router for module in (registered_models, model_versions, transition_requests, comments)),
+    *(module.router for module in (console, family)),
     *(module.router for module in (registry_stages, model_moments, lineages, signatures, traffic_routes)),
     *(
         module.router

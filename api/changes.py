@@ -60,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Oldest first. next_page_token: of the page behind this one.
+    """Oldest first, unless asked otherwise. next_page_token: of the page behind this one.
 
     id: of a registered model the one in the log, whatever name it was asked by; of a version that and its number.
     others: models that had the same name, which their ids ask for.
@@ -84,21 +84,22 @@ async def get_history(
     id: str,
     max_results: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     page_token: str = "",
+    order: Literal["oldest", "newest"] = "oldest",
 ) -> Response:
-    """What changed, when, by whom, from which client, from what to what; a page at a time, oldest first.
+    """What changed, when, by whom, from which client, from what to what; a page at a time, oldest first or newest.
 
     id: of a registered model its name, also one that it had before, or its id in the log; of a version `NAME/NUMBER`.
     """
     s = services(request)
     start = page_start(page_token)
     await s.tracking.caught_up()
-    told = await run_in_threadpool(_page, s, kind, id, start, max_results)
+    told = await run_in_threadpool(_page, s, kind, id, start, max_results, order == "newest")
     if not told.entries and not start:
         raise missing(f"There is no {kind.replace('_', ' ')} {id}")
     return Response(msgspec.json.encode(told), media_type="application/json")
 
 
-def _page(s: Services, kind: Kind, id: str, start: int, limit: int) -> History:
+def _page(s: Services, kind: Kind, id: str, start: int, limit: int, newest: bool) -> History:
     others: list[Other] = []
     found: Iterator[Entry]
     if kind in ("registered_model", "model_version"):
@@ -114,7 +115,7 @@ def _page(s: Services, kind: Kind, id: str, start: int, limit: int) -> History:
     else:
         subject = _SUBJECTS.get(kind, "") + id
         found = _of_registry(refold.history(s.views, REGISTRY, [subject], EVENTS_MAX), kind)
-    entries = list(islice(found, start, start + limit + 1))
+    entries = list(islice(reversed(list(found)) if newest else found, start, start + limit + 1))
     token = encode_page_token(start + limit) if len(entries) > limit else None
     return History(kind, id, entries[:limit], token, others)
 

@@ -23,6 +23,8 @@ _CODE: Final = {
     "mlflow.source.name": "source",
     "mlflow.source.type": "source type",
     "headrace.entry_point": "entry point",
+    "headrace.command": "command",
+    "headrace.folder": "folder",
     "mlflow.project.entryPoint": "project entry point",
 }
 _ENVIRONMENT: Final = {

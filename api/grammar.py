@@ -70,6 +70,8 @@ GRAMMARS: Final[dict[Kind, Grammar]] = {
                 "python": "headrace.python",
                 "platform": "headrace.platform",
                 "entry_point": "headrace.entry_point",
+                "command": "headrace.command",
+                "folder": "headrace.folder",
                 "pid": "headrace.pid",
             },
         },

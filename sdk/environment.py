@@ -6,13 +6,20 @@ import functools
 import getpass
 import os
 import platform
+import re
+import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 GIT_TIMEOUT_S = 2.0
+COMMAND_CHARS_MAX = 4_000
+HIDDEN = "[hidden]"
+_SECRET = re.compile(r"(^|[-_.])(passwords?|passwd|pwd|secrets?|token|credentials?|(api|access)[-_]?keys?)$", re.I)
+_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @functools.cache
@@ -34,6 +41,28 @@ def entry_point() -> str:
     return script if script not in ("", "-c") else Path(sys.executable).name
 
 
+def command_line(arguments: Sequence[str]) -> str:
+    """The arguments of a process as a person would type them into a shell; empty for what nobody would type.
+
+    The values of options that are named like secrets, and credentials in addresses, are left out.
+    """
+    if not arguments or any("ipykernel" in argument for argument in arguments):
+        return ""
+    program, *rest = arguments
+    told, hidden = [Path(program).name], False
+    for argument in rest:
+        name, equals, _ = argument.partition("=")
+        secret = bool(_SECRET.search(name))
+        if hidden and not argument.startswith("-"):
+            argument = HIDDEN
+        elif secret and equals:
+            argument = f"{name}={HIDDEN}"
+        hidden = secret and not equals and argument.startswith("-")
+        told.append(_IN_ADDRESS.sub("", argument))
+    line = shlex.join(told)
+    return line if len(line) <= COMMAND_CHARS_MAX else ""
+
+
 def quick_tags() -> dict[str, str]:
     """Tags every run starts with: known without asking another process."""
     script = sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c") else entry_point()
@@ -44,6 +73,7 @@ def quick_tags() -> dict[str, str]:
         "headrace.host": socket.gethostname(),
         "headrace.python": platform.python_version(),
         "headrace.entry_point": entry_point(),
+        **({"headrace.command": command} if (command := command_line(sys.orig_argv)) else {}),
         # sys.platform and os.uname read nothing from disk; platform.platform() starts by looking into the interpreter.
         "headrace.platform": " ".join((os.uname().sysname, os.uname().release, os.uname().machine)),
         "headrace.pid": str(os.getpid()),
@@ -51,7 +81,10 @@ def quick_tags() -> dict[str, str]:
 
 
 def git_tags(folder: Path) -> dict[str, str]:
-    """Commit, branch, remote and whether anything is uncommitted, of the repository around a folder; none: empty."""
+    """Commit, branch, remote and whether anything is uncommitted, of the repository around a folder; none: empty.
+
+    And where in it the process works, such as `.` or `experiments/gan`.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return {}
@@ -65,6 +98,13 @@ def git_tags(folder: Path) -> dict[str, str]:
     status = _git(folder, "status", "--porcelain", "--untracked-files=no")
     if status is not None:
         tags["mlflow.source.git.dirty"] = "true" if status else "false"
+    root = _git(folder, "rev-parse", "--show-toplevel")
+    try:
+        here = Path.cwd()
+    except OSError:  # it was deleted
+        return tags
+    if root and here.is_relative_to(root):
+        tags["headrace.folder"] = here.relative_to(root).as_posix()
     return tags
 
 

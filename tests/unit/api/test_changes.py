@@ -105,3 +105,13 @@ def test_the_history_of_nothing_is_refused(server: Server) -> None:
     history(server, "weather", "0", 400)
     history(server, "run", "0", 400, page_token="x")
     history(server, "run", "0", 400, max_results=0)
+
+
+def test_a_history_is_told_from_its_newest_change_back(server: Server) -> None:
+    run_id = server.new_run()
+    for value in "123":
+        server.post("runs/set-tag", run_id=run_id, key="k", value=value)
+    first = history(server, "run", run_id, max_results=3, order="newest")
+    assert [changes(x)["tags.k"][1] for x in first["entries"]] == ["3", "2", "1"]
+    rest = history(server, "run", run_id, order="newest", page_token=first["next_page_token"])
+    assert [x["type"] for x in rest["entries"]] == ["headrace.run.created"]
