@@ -28,16 +28,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 LATE = (
     *("autolog_examples", "cli", "compare", "demo", "endpoints", "export", "fuzz_api", "import", "import_mlflow"),
-    *("import_others", "log_commands", "mlflow_integrations", "models", "models_serve", "models_serve_triton", "page"),
-    *("page_live", "sql", "tutorial"),
+    *("import_others", "log_commands", "mlflow_integrations", "models", "models_serve", "models_serve_triton", "sql"),
+    "tutorial",
 )
-"""Files of tests/e2e that hold no time limit a busy machine would miss: they fill what the others leave free."""
+"""Files of tests/e2e that hold no time limit a busy machine would miss: they fill what the others leave free, as
+those of the page do."""
 
 
 def row_of(nodeid: str) -> str:
     """Which tests come one after the other on one worker: those that start processes, but for LATE, else a file's."""
     file = nodeid.split("::", 1)[0]
-    is_late = Path(file).stem.removeprefix("test_") in LATE
+    name = Path(file).stem.removeprefix("test_")
+    is_late = name in LATE or name.startswith("page")
     return "processes" if file.startswith("tests/e2e/") and not is_late else file
 
 
