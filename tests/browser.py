@@ -19,6 +19,7 @@ import pytest
 CHROMIUM = next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
 REQUIRED = os.environ.get("HEADRACE_REQUIRE_BROWSER") == "1"
 READY_S = 30
+AXE = Path(__file__).parent.parent / "api" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 EVIL = "<img src=x onerror=\"window.pwned=1;alert('pwned')\"><script>window.pwned=1</script>"
 
 
@@ -147,3 +148,22 @@ def shown(locator: Any) -> Any:
     from playwright.sync_api import expect
 
     return expect(locator)
+
+
+def axe(tab: Tab) -> None:
+    """Fail where axe finds a serious or critical accessibility fault in what the tab shows now."""
+    if not AXE.exists():
+        lacking = f"there is no {AXE.name}: run `npm ci` in api/ui"
+        if REQUIRED:
+            pytest.fail(f"HEADRACE_REQUIRE_BROWSER=1, but {lacking}")
+        pytest.skip(f"NOT TESTED: the page's accessibility, for {lacking}")
+    # As a string of its own it passes the page's content policy, which forbids script from elsewhere.
+    tab.page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
+    found = tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    told = [
+        f"{fault['impact']}: {fault['help']} ({fault['id']}): {node['html'][:200]} — {node['failureSummary']}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"][:5]
+    ]
+    assert not told, "\n".join(told)
