@@ -52,7 +52,7 @@ def make(url: str, runs: int, steps: int, long_steps: int, say: Callable[[str], 
     for number in range(runs):
         run_id = uuid.uuid4().hex
         found.run_ids.append(run_id)
-        _post(connection, list(_run(run_id, found.experiment_id, number, steps)))
+        post(connection, list(run_events(run_id, found.experiment_id, number, steps)))
         found.points += KEYS * steps
         if number == runs // 2:
             found.middle_ms = int(time.time() * 1000)
@@ -60,20 +60,20 @@ def make(url: str, runs: int, steps: int, long_steps: int, say: Callable[[str], 
             say(f"queries: {number + 1:,} runs, {found.points / (time.monotonic() - started_s):,.0f} points/s")
     for number in range(runs // 10):
         run_id = uuid.uuid4().hex
-        _post(connection, list(_run(run_id, found.small_id, number, 10)))
+        post(connection, list(run_events(run_id, found.small_id, number, 10)))
         if number < CURVES:
             found.curves.append(run_id)
-            _post(connection, list(_points(run_id, ["curve"], CURVE_STEPS, "curve", number)))
+            post(connection, list(point_events(run_id, ["curve"], CURVE_STEPS, "curve", number)))
     found.long_run_id = uuid.uuid4().hex
-    _post(connection, list(_run(found.long_run_id, found.small_id, 0, 10)))
-    _post(connection, list(_points(found.long_run_id, ["long"], long_steps, "long")))
+    post(connection, list(run_events(found.long_run_id, found.small_id, 0, 10)))
+    post(connection, list(point_events(found.long_run_id, ["long"], long_steps, "long")))
     connection.ask_json(wire.search(found.experiment_id, 1, "metrics.metric_0.points > 0"))
     connection.ask_json(post_request("/api/headrace/v1/series", {"run_ids": [found.long_run_id], "key": "long"}))
     found.taken_s = time.monotonic() - started_s
     return found
 
 
-def _run(run_id: str, experiment_id: str, number: int, steps: int) -> Iterator[Envelope]:
+def run_events(run_id: str, experiment_id: str, number: int, steps: int) -> Iterator[Envelope]:
     """All events of a run, as the SDK would send them."""
     chance = np.random.default_rng(number)
     params = {f"param_{n}": f"value_{chance.integers(10)}" for n in range(PARAMS)}
@@ -87,11 +87,11 @@ def _run(run_id: str, experiment_id: str, number: int, steps: int) -> Iterator[E
         params=params,
     )
     yield _event(run_id, created, 1)
-    yield from _points(run_id, [f"metric_{n}" for n in range(KEYS)], steps, "w", number)
+    yield from point_events(run_id, [f"metric_{n}" for n in range(KEYS)], steps, "w", number)
     yield _event(run_id, events.RunEnded("FINISHED", wire.STARTED_MS + number + steps * STEP_MS), 2)
 
 
-def _points(run_id: str, keys: list[str], steps: int, writer: str, number: int = 0) -> Iterator[Envelope]:
+def point_events(run_id: str, keys: list[str], steps: int, writer: str, number: int = 0) -> Iterator[Envelope]:
     """Points of all keys, step by step, POINTS_A_MESSAGE in each."""
     chance = np.random.default_rng(number)
     total = len(keys) * steps
@@ -118,6 +118,6 @@ def _event(run_id: str, event: events.Event, sequence: int) -> Envelope:
     )  # fmt: skip
 
 
-def _post(connection: Connection, envelopes: list[Envelope]) -> None:
+def post(connection: Connection, envelopes: list[Envelope]) -> None:
     body = b"".join(map(codec.encode_frame, envelopes))
     connection.ask(post_request("/api/headrace/v1/events", body))

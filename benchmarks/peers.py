@@ -27,6 +27,7 @@ class Peer:
 MLFLOW = Peer("mlflow", "mlflow==3.17.2", "MLflow 3.17.2")
 FASTTRACKML = Peer("fasttrackml", "fasttrackml==0.6.0", "FastTrackML 0.6.0")
 TENSORBOARDX = Peer("tensorboardx", "tensorboardX==2.6.5", "tensorboardX 2.6.5")
+TENSORBOARD = Peer("tensorboard", "tensorboard==2.20.0 setuptools<81", "TensorBoard 2.20.0")
 TRACKIO = Peer("trackio", "trackio==0.43.0", "trackio 0.43.0")
 
 
