@@ -1,0 +1,67 @@
+// The models that a run made or read, and the registered versions made from it.
+
+import { href } from "../router";
+import { Copy } from "../ui/button";
+import { Icon } from "../ui/icon";
+import { Ago } from "../ui/text";
+import type { LoggedModel, Run, Version } from "./data";
+import { Card } from "./overview";
+
+const STATUS: Readonly<Record<string, string>> = {
+  LOGGED_MODEL_READY: "",
+  LOGGED_MODEL_PENDING: "uploading",
+  LOGGED_MODEL_UPLOAD_FAILED: "upload failed",
+};
+
+export function Models({ run, models, versions }: { run: Run; models: readonly LoggedModel[]; versions: readonly Version[] }) {
+  const known = new Map(models.map((model) => [model.model_id, model]));
+  const ids = [...new Set([...run.modelsMade, ...run.modelsRead, ...known.keys()])];
+  const without = versions.filter(({ model_id }) => !model_id || !ids.includes(model_id));
+  return (
+    <Card title="Models" count={ids.length + without.length}>
+      <ul class="run-things" aria-label="Models">
+        {ids.map((id) => {
+          const model = known.get(id);
+          const state = STATUS[model?.status ?? "LOGGED_MODEL_READY"] ?? model?.status;
+          return (
+            <li key={id}>
+              <div class="line">
+                <Icon name="box" />
+                <strong>{model?.name ?? id}</strong>
+                {model?.model_type && <span class="chip">{model.model_type}</span>}
+                {run.modelsRead.includes(id) && <span class="chip">read by this run</span>}
+                {state && <span class="chip">{state}</span>}
+                <span class="grow" />
+                <a href={href(["lineage"], { kind: "logged_model", id })}>Lineage</a>
+              </div>
+              <p class="quiet">
+                <code>models:/{id}</code> <Copy text={`models:/${id}`} label={`Copy the address of ${model?.name ?? id}`} />
+                {model?.creation_timestamp_ms && <>made <Ago ms={model.creation_timestamp_ms} /></>}
+              </p>
+              <Versions versions={versions.filter(({ model_id }) => model_id === id)} />
+            </li>
+          );
+        })}
+        {without.length > 0 && (
+          <li>
+            <Versions versions={without} />
+          </li>
+        )}
+      </ul>
+    </Card>
+  );
+}
+
+function Versions({ versions }: { versions: readonly Version[] }) {
+  if (!versions.length) return null;
+  return (
+    <p class="line run-versions">
+      {versions.map(({ name, version, aliases, current_stage }) => (
+        <a key={`${name}/${version}`} class="chip" href={href(["models", name, "versions", version])}>
+          {name} v{version}
+          {[...(aliases ?? []).map((alias) => `@${alias}`), ...(current_stage && current_stage !== "None" ? [current_stage] : [])].map((label) => ` ${label}`)}
+        </a>
+      ))}
+    </p>
+  );
+}
