@@ -1,6 +1,6 @@
 // How charts are shown, as the address holds it.
 
-import { setQuery } from "../router";
+import { route, setQuery } from "../router";
 import { type Move, parsed, readMoves, writeMoves } from "./sections";
 import type { Span } from "./scale";
 
@@ -46,6 +46,11 @@ export function readSettings(query: URLSearchParams): Settings {
     full: query.get("panel") ?? "",
     find: query.get("metric") ?? "",
   };
+}
+
+/** The settings of the present address. */
+export function settingsNow(): Settings {
+  return readSettings(route.peek().query);
 }
 
 /** Change some of the settings. */
