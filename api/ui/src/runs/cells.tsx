@@ -1,0 +1,71 @@
+// What a cell of the table shows.
+
+import { duration, moment, number } from "../format";
+import type { RunTable } from "../model";
+import { StatusBadge } from "../ui/text";
+import { REASON_COLUMN, type Spec } from "./columns";
+import { type Node, summary } from "./order";
+import { textAt } from "./store";
+
+const today = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const thisYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false });
+const earlier = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "2-digit" });
+
+/** A time as short as tells it apart. */
+export function shortTime(ms: number, now = Date.now()): string {
+  const date = new Date(ms);
+  const at = new Date(now);
+  if (date.toDateString() === at.toDateString()) return today.format(date);
+  return (date.getFullYear() === at.getFullYear() ? thisYear : earlier).format(date);
+}
+
+/** A number of a column, as it is read. */
+export function figure(name: string, value: number): string {
+  if (name === "duration") return duration(value);
+  if (name === "start_time" || name === "end_time") return shortTime(value);
+  return number(value);
+}
+
+/** Whether the figures of a column stand to the right. */
+export function isNumeric(table: RunTable, name: string): boolean {
+  return table.columns.get(name)?.kind === "number";
+}
+
+/** The value of a cell as plain text, exact: for files and titles. */
+export function exact(table: RunTable, name: string, row: number): string {
+  const column = table.columns.get(name);
+  if (!column) return "";
+  if (column.kind === "text") return column.values[row] ?? "";
+  const value = column.values[row] as number;
+  if (column.missing?.[row] || (column.kind === "time" && Number.isNaN(value))) return "";
+  return column.kind === "time" ? new Date(value).toISOString() : String(value);
+}
+
+const NONE = <span class="none">–</span>;
+
+export function Value({ table, spec, row, names }: { table: RunTable; spec: Spec; row: number; names: ReadonlyMap<string, string> }) {
+  const column = table.columns.get(spec.name);
+  if (!column) return NONE;
+  if (spec.name === "status") return <StatusBadge status={textAt(table, "status", row)} reason={textAt(table, REASON_COLUMN, row) || undefined} />;
+  if (column.kind === "text") {
+    const text = column.values[row];
+    if (!text) return NONE;
+    const shown = spec.name === "experiment_id" ? (names.get(text) ?? text) : text.length > 300 ? text.slice(0, 300) : text;
+    return <span title={text.slice(0, 2000)}>{shown}</span>;
+  }
+  const value = column.values[row] as number;
+  if (column.missing?.[row] || (column.kind === "time" && Number.isNaN(value))) return NONE;
+  const title = column.kind === "time" ? moment(value) : String(value);
+  return (
+    <span title={title} class={Number.isFinite(value) ? undefined : "runs-nan"}>
+      {figure(spec.name, value)}
+    </span>
+  );
+}
+
+export function GroupValue({ table, spec, node, names }: { table: RunTable; spec: Spec; node: Node; names: ReadonlyMap<string, string> }) {
+  const { text, value, title } = summary(table, node, spec.name, spec.aggregate);
+  if (value !== undefined) return <span title={title}>{figure(spec.name, value)}</span>;
+  if (text && spec.name === "status" && !text.includes(" ")) return <StatusBadge status={text} />;
+  return <span title={title}>{spec.name === "experiment_id" ? (names.get(text ?? "") ?? text) : text}</span>;
+}
