@@ -146,8 +146,9 @@ def views(asked: Asked, registry: Registry, detail: Callable[[str], str]) -> Ite
     for one in list(registry.saved_views.by_id.values()):
         rank = asked.rank(one.name, one.view_id)
         if rank is not None:
-            path = f"{one.path}?{one.query}" if one.query else one.path
-            hit = Hit("view", one.view_id, one.name, detail(one.path), path, one.last_update_time_ms)
+            shown = f"{one.query}&view={one.view_id}" if one.query else f"view={one.view_id}"
+            place = f"{one.path}?{shown}"
+            hit = Hit("view", one.view_id, one.name, detail(one.path), place, one.last_update_time_ms)
             yield Ranked(rank, -one.last_update_time_ms, hit)
 
 

@@ -60,7 +60,7 @@ def test_a_hit_leads_to_its_place_on_the_page(filled: Server) -> None:
     [version] = find(filled, "churn model@champion", kinds="version")
     assert (version["path"], version["detail"]) == ("/models/churn%20model/versions/1", "@champion")
     [view] = find(filled, "loss", kinds="view")
-    assert view["path"].endswith("?sort=-metrics.loss")
+    assert view["path"].endswith(f"?sort=-metrics.loss&view={view['id']}")
     assert view["detail"] == "Churn forecasts"
     [run] = find(filled, "tree", kinds="run")
     assert run["path"].endswith(f"/runs/{run['id']}")

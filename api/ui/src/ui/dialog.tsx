@@ -19,11 +19,10 @@ export function Dialog({ title, close, children, actions, wide }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
-    const before = document.activeElement;
-    box.current?.showModal();
-    return () => {
-      if (before instanceof HTMLElement) before.focus();
-    };
+    const dialog = box.current;
+    dialog?.showModal();
+    // Closing gives the focus back to what had it.
+    return () => dialog?.close();
   }, []);
   return (
     <dialog
