@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ago, moment } from "../format";
 import { Icon, type IconName } from "./icon";
+import type { ImageAddress } from "./markdown";
 
 const clock = signal(Date.now());
 let watchers = 0;
@@ -62,13 +63,16 @@ export function StatusBadge({ status, reason }: { status: string; reason?: strin
   );
 }
 
-/** Markdown of a user's, made safe: no script, no style, no forms; links open in a tab of their own. */
-export function Markdown({ text }: { text: string }) {
+/**
+ * Markdown of a user's, made safe: no script, no style, no forms; links open in a tab of their own. image: where images
+ * are; without it those that are named by the address of an artifact are shown, and no others.
+ */
+export function Markdown({ text, image }: { text: string; image?: ImageAddress | undefined }) {
   const [html, setHtml] = useState<string | null>(null);
   useEffect(() => {
     let gone = false;
     void import("./markdown").then(({ rendered }) => {
-      if (!gone) setHtml(rendered(text));
+      if (!gone) setHtml(rendered(text, image));
     });
     return () => {
       gone = true;
