@@ -140,7 +140,7 @@ def tab(browser: Any) -> Iterator[Tab]:
     yield found
     faults = found.faults
     found.context.close()
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 def shown(locator: Any) -> Any:

@@ -20,7 +20,9 @@ from tests.browser import EVIL, PageServer, Tab, shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
-LEAK = "fetch('/api/2.0/mlflow/experiments/search?max_results=9').then(r=>r.text()).then(t=>{top.pwned=t;parent.pwned=t})"
+LEAK = (
+    "fetch('/api/2.0/mlflow/experiments/search?max_results=9').then(r=>r.text()).then(t=>{top.pwned=t;parent.pwned=t})"
+)
 HTML = f"""<!doctype html><meta http-equiv="refresh" content="0;url=/#/pwned"><style>h1 {{ color: rgb(1, 2, 3) }}</style>
 <h1>Report</h1><script>document.title='pwned';{LEAK}</script><img src=x onerror="{LEAK}">
 <img src="/api/2.0/mlflow/experiments/search?max_results=9"><iframe src="/" srcdoc="<script>{LEAK}</script>"></iframe>
@@ -29,7 +31,8 @@ HTML = f"""<!doctype html><meta http-equiv="refresh" content="0;url=/#/pwned"><s
 SVG = f"""<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="40" height="30"
  onload="{LEAK}"><script>{LEAK}</script><rect width="40" height="30" fill="red"/><foreignObject width="9" height="9">
 <iframe xmlns="http://www.w3.org/1999/xhtml" src="javascript:{LEAK}"/></foreignObject></svg>"""
-MARKDOWN = f"""# Results
+MARKDOWN = f"""<!-- not shown -->
+# Results
 
 **Best** of [all](https://example.com) in a table:
 
@@ -89,7 +92,9 @@ class Logged:
             "log.txt": b"".join(b"line %d\n" % i for i in range(200_000)),
             "notes/README.md": MARKDOWN.encode(),
             "red.png": png(40, 30, (255, 0, 0)),
-            "config.json": b'{"id":12345678901234567890,"layers":[1,2],"name":"' + EVIL.replace('"', "'").encode() + b'"}',
+            "config.json": b'{"id":12345678901234567890,"layers":[1,2],"name":"'
+            + EVIL.replace('"', "'").encode()
+            + b'"}',
             "predictions.json": json.dumps({"columns": ["truth", "predicted"], "data": [[1, 0.5], [0, 0.25]]}).encode(),
             "rows.csv": b"name,value\n" + b"".join(b'"a, ""%d""",%d\n' % (i, i) for i in range(250)),
             "tables/zstd.parquet": parquet(60_000),
@@ -180,7 +185,11 @@ def test_markdown_is_shown_with_images_beside_it_and_nothing_of_it_runs(logged: 
     shown(document.get_by_role("cell", name="tree")).to_be_visible()
     image = document.get_by_role("img", name="the plot")
     assert image.evaluate("async image => { await image.decode(); return image.naturalWidth }") == 40
-    assert document.evaluate("box => box.querySelectorAll('script, style, svg, [onerror], [href^=javascript]').length") == 0
+    assert (
+        document.evaluate("box => box.querySelectorAll('script, style, svg, [onerror], [href^=javascript]').length")
+        == 0
+    )
+    shown(document).to_contain_text("<script>window.pwned=1</script>")  # as it was written
     page.get_by_text("Source", exact=True).click()
     shown(page.get_by_label("Text", exact=True)).to_contain_text("# Results")
     assert pwned(page) is None
