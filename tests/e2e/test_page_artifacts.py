@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 LEAK = (
     "fetch('/api/2.0/mlflow/experiments/search?max_results=9').then(r=>r.text()).then(t=>{top.pwned=t;parent.pwned=t})"
 )
-HTML = f"""<!doctype html><meta http-equiv="refresh" content="0;url=/#/pwned"><style>h1 {{ color: rgb(1, 2, 3) }}</style>
+HTML = f"""<!doctype html><meta http-equiv="refresh" content="0;url=/#/pwned">
+<style>h1 {{ color: rgb(1, 2, 3) }}</style>
 <h1>Report</h1><script>document.title='pwned';{LEAK}</script><img src=x onerror="{LEAK}">
 <img src="/api/2.0/mlflow/experiments/search?max_results=9"><iframe src="/" srcdoc="<script>{LEAK}</script>"></iframe>
 <link rel=stylesheet href="/api/headrace/v1/evil.css"><form action="/api/2.0/mlflow/experiments/create" method=post>
@@ -41,7 +42,8 @@ MARKDOWN = f"""<!-- not shown -->
 | tree | 0.9 |
 
 ![the plot](../red.png) ![gone]({"https://example.com/x.png"})
-{EVIL} <a href="javascript:window.pwned=1">click</a> <svg onload="window.pwned=1"><style>* {{ display: none }}</style></svg>
+{EVIL} <a href="javascript:window.pwned=1">click</a>
+<svg onload="window.pwned=1"><style>* {{ display: none }}</style></svg>
 """
 
 
