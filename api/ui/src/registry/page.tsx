@@ -1,5 +1,14 @@
-import { Empty } from "../ui/states";
+// Models: all, one, or one version of one.
+
+import "./registry.css";
+import { route } from "../router";
+import { Model } from "./model";
+import { Models } from "./models";
+import { Version } from "./version";
 
 export default function Registry() {
-  return <Empty title="Models" />;
+  const [, name, third, fourth] = route.value.path;
+  if (!name) return <Models />;
+  const number = third === "versions" ? fourth : third;
+  return number ? <Version key={`${name}/${number}`} name={name} number={number} /> : <Model key={name} name={name} />;
 }
