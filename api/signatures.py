@@ -9,7 +9,7 @@ import msgspec
 import yaml
 from fastapi import APIRouter, Request, Response
 from headrace.api.artifacts import store_path
-from headrace.api.errors import ApiError, invalid, missing
+from headrace.api.errors import ApiError, missing
 from headrace.api.model_sources import location_of
 from headrace.api.services import Services, services
 from headrace.api.serving.resolving import ANY, Unresolved, resolve
@@ -27,7 +27,8 @@ EXAMPLE_BYTES_MAX: Final = 64 * 1024
 
 class SignatureResponse(msgspec.Struct, frozen=True):
     """model: the version or logged model that the URI names. inputs, outputs, params: lists as MLmodel has them, null
-    where nothing is known. example: the body of a request, as it is sent to an endpoint; empty for none."""
+    where nothing is known. example: the body of a request, as it is sent to an endpoint; empty for none. unknown: why
+    nothing is known of any of it; empty where something is."""
 
     model: str
     inputs: Any
@@ -35,6 +36,7 @@ class SignatureResponse(msgspec.Struct, frozen=True):
     params: Any
     flavors: list[str]
     example: str
+    unknown: str = ""
 
 
 @router.get(
@@ -51,21 +53,25 @@ async def get_signature(request: Request, uri: str, as_of: str = "") -> Response
         label, location = _located(registry, uri)
     except Unresolved as error:
         raise missing(f"{uri} names no model: {error}") from None
-    root = store_path(location)
-    description = await _read(s, f"{root}/{mlmodel.FILE}", DESCRIPTION_BYTES_MAX)
-    if description is None:
-        raise invalid(f"{mlmodel.FILE} of {label} has over {DESCRIPTION_BYTES_MAX:,} bytes")
     try:
-        said = await run_in_threadpool(_parsed, description)
+        root = store_path(location)
+        said = await run_in_threadpool(_parsed, await _read(s, f"{root}/{mlmodel.FILE}", DESCRIPTION_BYTES_MAX))
     except NoModel as error:
-        raise invalid(f"{mlmodel.FILE} of {label} cannot be read: {error}") from None
+        return _answer(SignatureResponse(label, None, None, None, [], "", f"{mlmodel.FILE} cannot be read: {error}"))
+    except ApiError as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return _answer(SignatureResponse(label, None, None, None, [], "", error.message))
     signature = said.signature.to_dict() if said.signature is not None else {}
     inputs, outputs, params = (
         json.loads(text) if (text := signature.get(part)) else None for part in ("inputs", "outputs", "params")
     )
     example = await _example(s, root, said.saved_input_example_info)
-    answer = SignatureResponse(label, inputs, outputs, params, list(said.flavors), example)
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+    return _answer(SignatureResponse(label, inputs, outputs, params, list(said.flavors), example))
+
+
+def _answer(told: SignatureResponse) -> Response:
+    return Response(msgspec.json.encode(told), media_type="application/json")
 
 
 def _located(registry: Registry, uri: str) -> tuple[str, str]:
@@ -76,8 +82,10 @@ def _located(registry: Registry, uri: str) -> tuple[str, str]:
     return found.label, found.location if version is None else location_of(registry, version)
 
 
-def _parsed(text: bytes) -> Metadata:
-    """Raises NoModel."""
+def _parsed(text: bytes | None) -> Metadata:
+    """Raises NoModel; None is a text that is too long."""
+    if text is None:
+        raise NoModel(f"it has over {DESCRIPTION_BYTES_MAX:,} bytes")
     try:
         said = mlmodel.load(text.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:

@@ -24,7 +24,10 @@ def server(page_server: PageServer) -> Iterator[PageServer]:
     for number in ("1", "2", "3"):
         run_id = page_server.run(experiment, f"train-{number}")
         tags = [{"key": "mlflow.data.context", "value": "training"}]
-        read = {"dataset": {"name": "customers", "digest": "d1", "source_type": "s3", "source": "s3://lake"}, "tags": tags}
+        read = {
+            "dataset": {"name": "customers", "digest": "d1", "source_type": "s3", "source": "s3://lake"},
+            "tags": tags,
+        }
         post("runs/log-inputs", {"run_id": run_id, "datasets": [read]})
         post("runs/set-tag", {"run_id": run_id, "key": "mlflow.source.name", "value": "train.py"})
         post("model-versions/create", {"name": "churn", "source": "s3://bucket/model", "run_id": run_id})
@@ -115,7 +118,7 @@ def test_tags_aliases_and_descriptions_are_changed_where_they_stand(server: Page
     page.get_by_role("button", name="Take tag reviewed away").click()
     shown(page.get_by_label("Tags").get_by_text("reviewed")).to_have_count(0)
     page.get_by_role("button", name="Set alias").click()
-    page.get_by_label("Alias").fill("challenger")
+    page.get_by_role("textbox", name="Alias").fill("challenger")
     page.keyboard.press("Enter")
     shown(page.get_by_label("Aliases").get_by_text("@challenger")).to_be_visible()
     page.get_by_role("button", name="Describe it").click()
@@ -166,5 +169,7 @@ def test_a_model_that_was_deleted_can_be_seen_as_it_was(server: PageServer, tab:
     server.http.request("DELETE", "/api/2.0/mlflow/registered-models/delete", json={"name": "gone"})
     page = tab.open(server, "models/gone")
     shown(page.get_by_text("The model gone was deleted")).to_be_visible()
+    assert all("404" in fault for fault in tab.faults)  # which the browser tells of any page that is not there
+    tab.faults.clear()
     page.get_by_role("slider").press("ArrowLeft")
     shown(page.get_by_text("It was good")).to_be_visible()

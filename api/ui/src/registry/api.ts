@@ -114,6 +114,8 @@ export interface Signature {
   params: (Field & { default: unknown; shape?: number[] | null })[] | null;
   flavors: string[];
   example: string;
+  /** Why nothing is known of any of it. */
+  unknown: string;
 }
 
 /** A column, tensor or param as MLmodel has it. */

@@ -14,6 +14,7 @@ export function Signature({ uri, asOf }: { uri: string; asOf: string }) {
   const { value, error } = useLoaded((signal) => getSignature(uri, asOf, { signal }), [uri, asOf]);
   if (error) return <p class="none">{says(error)}</p>;
   if (!value) return null;
+  if (value.unknown) return <p class="none">{value.unknown}</p>;
   return (
     <div class="signature">
       <Fields title="Inputs" fields={value.inputs} />
