@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def server(page_server: PageServer) -> Iterator[PageServer]:
+def server(page_server: PageServer) -> PageServer:
     """A model `churn` with three versions of three runs: 1 was in Production, 2 is."""
     page_server.http.headers["X-Headrace-Actor"] = "ada"
     experiment = page_server.experiment("churn")
@@ -31,11 +30,10 @@ def server(page_server: PageServer) -> Iterator[PageServer]:
         post("runs/log-inputs", {"run_id": run_id, "datasets": [read]})
         post("runs/set-tag", {"run_id": run_id, "key": "mlflow.source.name", "value": "train.py"})
         post("model-versions/create", {"name": "churn", "source": "s3://bucket/model", "run_id": run_id})
-    moved = {"name": "churn", "version": "1", "stage": "Production", "comment": "beats the rule"}
+    moved: dict[str, Any] = {"name": "churn", "version": "1", "stage": "Production", "comment": "beats the rule"}
     post("model-versions/transition-stage", moved)
     post("registered-models/alias", {"name": "churn", "alias": "champion", "version": "1"})
-    moved = {"name": "churn", "version": "2", "stage": "Production", "archive_existing_versions": True}
-    post("model-versions/transition-stage", moved)
+    post("model-versions/transition-stage", moved | {"version": "2", "archive_existing_versions": True})
     post("registered-models/alias", {"name": "churn", "alias": "champion", "version": "2"})
     page_server.http.post("/api/headrace/v1/endpoints", json={"name": "churn", "model": "models:/churn@champion"})
     return page_server
