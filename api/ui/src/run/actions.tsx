@@ -35,7 +35,7 @@ export function Actions({ run, family }: { run: Run; family: Family | undefined 
   return (
     <>
       <Menu
-        label="What to do with this run"
+        label="Actions on this run"
         text="Actions"
         icon="more"
         items={[

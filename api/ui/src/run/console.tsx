@@ -131,20 +131,34 @@ interface TextProps {
 
 function Text({ lines, wrapped, timed, earlier, follows }: TextProps) {
   const box = useRef<HTMLDivElement>(null);
+  const text = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
+  const top = useRef(0);
   const height = useRef(0);
+  const following = useRef(follows);
+  following.current = follows;
+  const toEnd = () => {
+    if (box.current && following.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+  };
+  // Lines are laid out when they come near, and then have another height than was thought.
+  useEffect(() => {
+    const observer = new ResizeObserver(toEnd);
+    if (text.current) observer.observe(text.current);
+    return () => observer.disconnect();
+  }, []);
   useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    if (follows && atEnd.current) element.scrollTop = element.scrollHeight;
-    else if (height.current) {
-      element.scrollTop += element.scrollHeight - height.current;
-      height.current = 0;
-    }
-  }, [lines, follows, wrapped]);
+    toEnd();
+    if (!box.current || !height.current) return;
+    box.current.scrollTop += box.current.scrollHeight - height.current;
+    height.current = 0;
+  }, [lines]);
   const scrolled = () => {
     const element = box.current;
-    if (element) atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+    if (!element) return;
+    const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+    // Only who scrolls up leaves the end.
+    atEnd.current = near || (atEnd.current && element.scrollTop >= top.current);
+    top.current = element.scrollTop;
   };
   const ask = async () => {
     height.current = box.current?.scrollHeight ?? 0;
@@ -158,12 +172,14 @@ function Text({ lines, wrapped, timed, earlier, follows }: TextProps) {
           <button type="button" class="link" onClick={() => void ask()}>Show earlier text</button>
         </p>
       )}
-      {lines.map(({ line, at }) => (
-        <div key={at} class={line.stream === "stderr" ? "stderr" : ""}>
-          {timed && <time>{moment(line.timeMs)}</time>}
-          {line.spans.length ? line.spans.map(({ text, style }) => (style ? <span class={style}>{text}</span> : text)) : "\n"}
-        </div>
-      ))}
+      <div ref={text}>
+        {lines.map(({ line, at }) => (
+          <div key={at} class={`line ${line.stream}`}>
+            {timed && <time>{moment(line.timeMs)}</time>}
+            {line.spans.length ? line.spans.map(({ text, style }) => (style ? <span class={style}>{text}</span> : text)) : "\n"}
+          </div>
+        ))}
+      </div>
       {lines.length === 0 && <p class="earlier quiet">No line is like that.</p>}
     </div>
   );
