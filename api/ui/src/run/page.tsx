@@ -1,7 +1,7 @@
 // A run: what it is, what it logged, what it printed, and everything that happened to it.
 
 import "./run.css";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { ArtifactBrowser } from "../artifacts/browser";
 import { ChartGrid } from "../charts/grid";
 import { begun } from "../feed";
@@ -151,7 +151,8 @@ function Body({ run, family, asOf, again }: { run: Run; family: Loaded<Family>; 
     { value: "history", label: "History" },
   ];
   const chosen = choices.find(({ value }) => value === place) ?? choices[0];
-  const ref: RunRef = { id: info.run_id, name: info.run_name || info.run_id, experiment: info.experiment_id, color: 0, dashed: false };
+  const name = info.run_name || info.run_id;
+  const runs = useMemo<RunRef[]>(() => [{ id: info.run_id, name, experiment: info.experiment_id, color: 0, dashed: false }], [info.run_id, name, info.experiment_id]);
   return (
     <>
       <Tabs label="Parts of the run" choices={choices} chosen={chosen?.value ?? "overview"} choose={(tab) => setQuery({ tab: tab === "overview" ? null : tab })} />
@@ -159,7 +160,7 @@ function Body({ run, family, asOf, again }: { run: Run; family: Loaded<Family>; 
         {chosen?.value === "overview" && <Overview run={run} family={family} asOf={asOf} again={again} />}
         {chosen?.value === "charts" &&
           (run.metrics.length > systems ? (
-            <ChartGrid runs={[ref]} experiments={[info.experiment_id]} keys={own} />
+            <ChartGrid runs={runs} experiments={[info.experiment_id]} keys={own} />
           ) : (
             <Empty title="No metrics yet" icon="chart">
               <p>Log some with <code>headrace.log_metric("loss", 0.1, step=1)</code>; they appear here as they come.</p>
@@ -167,7 +168,7 @@ function Body({ run, family, asOf, again }: { run: Run; family: Loaded<Family>; 
           ))}
         {chosen?.value === "system" &&
           (systems ? (
-            <ChartGrid runs={[ref]} experiments={[info.experiment_id]} keys={system} />
+            <ChartGrid runs={runs} experiments={[info.experiment_id]} keys={system} />
           ) : (
             <Empty title="No system metrics" icon="pulse">
               <p>CPU, memory, disk, network and GPU are sampled with <code>headrace.start_run(log_system_metrics=True)</code>.</p>
