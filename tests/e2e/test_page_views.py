@@ -80,6 +80,7 @@ def test_a_view_is_renamed_and_deleted_and_brought_back(page_server: PageServer,
     page.get_by_role("button", name="Delete Tame").click()
     shown(page.get_by_text("No views are saved yet")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
+    opener(page).click()
     shown(page.get_by_role("button", name="Delete Tame")).to_be_visible()
     assert page.evaluate("window.pwned") is None
 

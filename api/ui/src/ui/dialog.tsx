@@ -66,6 +66,12 @@ interface MenuProps {
   small?: boolean | undefined;
 }
 
+/** The name of a button: what is read out has what is seen in it, so that who speaks to the page can say it. */
+function named(label: string, text: string): string {
+  const [said, seen] = [label.toLowerCase(), text.toLowerCase()];
+  return said.includes(seen) ? label : seen.startsWith(said) ? text : `${label}: ${text}`;
+}
+
 /** A button that opens a menu; arrows move in it. */
 export function Menu({ label, items, icon = "more", text, small }: MenuProps) {
   const [open, setOpen] = useState(false);
@@ -86,7 +92,7 @@ export function Menu({ label, items, icon = "more", text, small }: MenuProps) {
       {text === undefined ? (
         <IconButton icon={icon} label={label} small={small ?? false} {...opened} />
       ) : (
-        <Button icon={icon} aria-label={label} {...opened}>
+        <Button icon={icon} aria-label={named(label, text)} {...opened}>
           {text}
         </Button>
       )}
@@ -170,7 +176,7 @@ export function Popover({ label, icon, text, class: more, children }: { label: s
       {text === undefined ? (
         <IconButton icon={icon ?? "settings"} label={label} {...opened} />
       ) : (
-        <Button icon={icon} aria-label={label} {...opened}>
+        <Button icon={icon} aria-label={named(label, text)} {...opened}>
           {text}
         </Button>
       )}
