@@ -49,6 +49,8 @@ const { metafile } = await esbuild.build({
   metafile: true,
   logLevel: "warning",
 });
+// The styles of views that are loaded later are in app.css as well.
+for (const path of Object.keys(metafile.outputs)) if (/\/chunks\/.*\.css$/.test(path)) await rm(path);
 await cp("static", OUT, { recursive: true });
 await cp("src/index.html", `${OUT}/index.html`);
 const rule = `\n${"-".repeat(80)}\n\n`;
