@@ -16,6 +16,7 @@ import { Filter } from "./tables";
 type Stream = "" | "stdout" | "stderr";
 
 const LINES_MAX = 20_000;
+const PIECES_MAX = 10_000;
 const EVERY_MS = 250;
 const NEAR_END_PX = 40;
 
@@ -78,35 +79,36 @@ export function Console({ run }: { run: Run }) {
 function useText(runId: string) {
   const [held, setHeld] = useState<Held | undefined>();
   const [error, setError] = useState<unknown>();
-  const [asked, setAsked] = useState(0);
-  const newest = useRef(-1);
-  const first = useRef(true);
-  useEffect(() => {
-    const controller = new AbortController();
-    const options = { signal: controller.signal };
-    const read = async () => {
-      if (first.current) {
+  const newest = useRef<number | undefined>(undefined);
+  const turn = useRef<Promise<void>>(Promise.resolve());
+  const read = async (signal?: AbortSignal) => {
+    const options = { signal };
+    try {
+      if (newest.current === undefined) {
         const { pieces, more } = await readConsole(runId, {}, options);
-        first.current = false;
         newest.current = pieces.at(-1)?.offset ?? -1;
         setHeld({ pieces, earlier: more });
-        return;
+      } else {
+        for (let more = true; more; ) {
+          const found = await readConsole(runId, { after: newest.current }, options);
+          more = found.more;
+          newest.current = found.pieces.at(-1)?.offset ?? newest.current;
+          if (found.pieces.length) setHeld((before) => grown(before, found.pieces));
+        }
       }
-      for (let more = true; more; ) {
-        const found = await readConsole(runId, { after: newest.current }, options);
-        more = found.more;
-        if (!found.pieces.length) break;
-        newest.current = found.pieces.at(-1)?.offset ?? newest.current;
-        setHeld((before) => ({ earlier: before?.earlier ?? false, pieces: [...(before?.pieces ?? []), ...found.pieces] }));
-      }
-    };
-    read().then(
-      () => setError(undefined),
-      (fault: unknown) => !isAborted(fault) && setError(fault),
-    );
+      setError(undefined);
+    } catch (fault) {
+      if (!isAborted(fault)) setError(fault);
+    }
+  };
+  // One after the other: each goes on where the one before came to.
+  const again = (signal?: AbortSignal) => (turn.current = turn.current.then(() => read(signal)));
+  useEffect(() => {
+    const controller = new AbortController();
+    void again(controller.signal);
     return () => controller.abort();
-  }, [runId, asked]);
-  useFollowed({ runs: [runId] }, EVERY_MS, () => setAsked((before) => before + 1));
+  }, [runId]);
+  useFollowed({ runs: [runId] }, EVERY_MS, () => again());
   const earlier = async () => {
     const before = held?.pieces[0]?.offset;
     if (before === undefined) return;
@@ -117,7 +119,13 @@ function useText(runId: string) {
       toastFault(fault);
     }
   };
-  return { held, error, again: () => setAsked((before) => before + 1), earlier };
+  return { held, error, again: () => void again(), earlier };
+}
+
+/** With what came; of a run that prints for days the oldest is let go, and can be asked for again. */
+function grown(before: Held | undefined, found: readonly Piece[]): Held {
+  const pieces = [...(before?.pieces ?? []), ...found];
+  return { pieces: pieces.slice(-PIECES_MAX), earlier: (before?.earlier ?? false) || pieces.length > PIECES_MAX };
 }
 
 interface TextProps {

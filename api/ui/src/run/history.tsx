@@ -1,6 +1,6 @@
 // Every change of a run, by whom and with which client, the newest first.
 
-import { useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 import { moment, size } from "../format";
 import { href, route } from "../router";
 import { isAborted } from "../server";
@@ -32,37 +32,41 @@ const SAID: Readonly<Record<string, string>> = {
 
 export function History({ run }: { run: Run }) {
   const runId = run.info.run_id;
-  const [entries, setEntries] = useState<readonly Entry[] | undefined>();
-  const [next, setNext] = useState("");
+  const [held, setHeld] = useState<{ entries: readonly Entry[]; next: string } | undefined>();
   const [error, setError] = useState<unknown>();
-  const [asked, setAsked] = useState(0);
+  const read = useCallback(async (signal?: AbortSignal) => {
+    try {
+      const found = await readHistory(runId, "", { signal });
+      const fresh = new Set(found.entries.map(({ position }) => position));
+      setError(undefined);
+      setHeld((before) => {
+        const joins = before?.entries.some(({ position }) => fresh.has(position));
+        const known = joins ? (before?.entries.filter(({ position }) => !fresh.has(position)) ?? []) : [];
+        // The token of the page before counts from the newest: what came since is told twice, and left out there.
+        return { entries: [...found.entries, ...known], next: joins && known.length ? (before?.next ?? "") : (found.next_page_token ?? "") };
+      });
+    } catch (fault) {
+      if (!isAborted(fault)) setError(fault);
+    }
+  }, [runId]);
   useEffect(() => {
     const controller = new AbortController();
-    readHistory(runId, "", { signal: controller.signal }).then(
-      (found) => {
-        setError(undefined);
-        const fresh = new Set(found.entries.map(({ position }) => position));
-        const held = entries ?? [];
-        const joins = held.some(({ position }) => fresh.has(position));
-        setEntries(joins ? [...found.entries, ...held.filter(({ position }) => !fresh.has(position))] : found.entries);
-        if (!joins || held.length <= found.entries.length) setNext(found.next_page_token ?? "");
-      },
-      (fault: unknown) => !isAborted(fault) && setError(fault),
-    );
+    void read(controller.signal);
     return () => controller.abort();
-  }, [runId, asked]);
-  useFollowed({ runs: [runId] }, EVERY_MS, () => setAsked(asked + 1));
+  }, [read]);
+  useFollowed({ runs: [runId] }, EVERY_MS, () => read());
   const more = async () => {
     try {
-      const found = await readHistory(runId, next);
-      const known = new Set(entries?.map(({ position }) => position));
-      setEntries([...(entries ?? []), ...found.entries.filter(({ position }) => !known.has(position))]);
-      setNext(found.next_page_token ?? "");
+      const found = await readHistory(runId, held?.next ?? "");
+      const known = new Set(held?.entries.map(({ position }) => position));
+      const entries = [...(held?.entries ?? []), ...found.entries.filter(({ position }) => !known.has(position))];
+      setHeld({ entries, next: found.next_page_token ?? "" });
     } catch (fault) {
       toastFault(fault);
     }
   };
-  if (!entries) return error === undefined ? <Loading label="Loading the history" /> : <Failed title="The history cannot be shown" error={error} again={() => setAsked(asked + 1)} />;
+  if (!held) return error === undefined ? <Loading label="Loading the history" /> : <Failed title="The history cannot be shown" error={error} again={() => void read()} />;
+  const { entries, next } = held;
   return (
     <section class="card run-history" aria-label="History">
       <ol aria-label="Changes, the newest first">

@@ -17,7 +17,7 @@ import { Ago, StatusBadge, useNow } from "../ui/text";
 import { Actions, restored } from "./actions";
 import { Console } from "./console";
 import { experimentName, type Family, readFamily, readRun, type Run } from "./data";
-import { useFollowed } from "./following";
+import { useFollowed, useLive } from "./following";
 import { History } from "./history";
 import { Overview } from "./overview";
 
@@ -36,12 +36,12 @@ export default function RunPage() {
 }
 
 function OneRun({ runId, asOf }: { runId: string; asOf: string }) {
-  const loaded = useLoaded(async (signal) => {
+  const loaded = useLive(async (signal) => {
     await begun();
     return readRun(runId, asOf, { signal });
   }, [runId, asOf]);
-  const family = useLoaded((signal) => readFamily(runId, { signal }), [runId]);
-  useFollowed({ runs: [runId] }, RUN_EVERY_MS, () => asOf || loaded.again());
+  const family = useLive((signal) => readFamily(runId, { signal }), [runId]);
+  useFollowed({ runs: [runId] }, RUN_EVERY_MS, () => (asOf ? Promise.resolve() : loaded.again()));
   const around = family.value?.children.map((one) => one.experiment_id) ?? [];
   useFollowed({ runs: [runId] }, FAMILY_EVERY_MS, family.again);
   useFollowed(around.length ? { experiments: [...new Set(around)] } : undefined, FAMILY_EVERY_MS, family.again);
@@ -156,7 +156,7 @@ function Body({ run, family, asOf, again }: { run: Run; family: Loaded<Family>; 
   return (
     <>
       <Tabs label="Parts of the run" choices={choices} chosen={chosen?.value ?? "overview"} choose={(tab) => setQuery({ tab: tab === "overview" ? null : tab })} />
-      <div class={`run-body ${chosen?.value}`} role="tabpanel" aria-label={chosen?.label}>
+      <div class={`run-body of-${chosen?.value}`} role="tabpanel" aria-label={chosen?.label}>
         {chosen?.value === "overview" && <Overview run={run} family={family} asOf={asOf} again={again} />}
         {chosen?.value === "charts" &&
           (run.metrics.length > systems ? (

@@ -9,16 +9,18 @@ import type { Metric, Pair } from "./data";
 import { Card } from "./overview";
 
 const SHOWN_AT_FIRST = 15;
+const SHOWN_AT_ONCE = 300;
 const SEARCHED_FROM = 8;
 
 /** Rows that hold what is typed; at first only some of many. */
 function useRows<T>(rows: readonly T[], text: (row: T) => string) {
   const [typed, setTyped] = useState("");
-  const [whole, setWhole] = useState(false);
+  const [most, setMost] = useState(SHOWN_AT_FIRST);
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
   const found = words.length ? rows.filter((row) => words.every((word) => text(row).toLowerCase().includes(word))) : rows;
-  const shown = whole || words.length ? found : found.slice(0, SHOWN_AT_FIRST);
-  return { typed, setTyped, found, shown, rest: found.length - shown.length, showAll: () => setWhole(true) };
+  const shown = found.slice(0, words.length ? Math.max(most, SHOWN_AT_ONCE) : most);
+  const rest = found.length - shown.length;
+  return { typed, setTyped, found, shown, rest, showMore: () => setMost(shown.length + SHOWN_AT_ONCE) };
 }
 
 export function Filter({ label, typed, type }: { label: string; typed: string; type: (text: string) => void }) {
@@ -30,7 +32,7 @@ export function Rest({ count, show }: { count: number; show: () => void }) {
   return (
     <p class="run-rest">
       <button type="button" class="link" onClick={show}>
-        Show {count.toLocaleString("en-US")} more
+        {count > SHOWN_AT_ONCE ? `Show ${SHOWN_AT_ONCE} of ${count.toLocaleString("en-US")} more` : `Show ${count} more`}
       </button>
     </p>
   );
@@ -43,7 +45,7 @@ function Value({ value }: { value: Wire }) {
 
 export function Metrics({ metrics }: { metrics: readonly Metric[] }) {
   const own = metrics.filter(({ key }) => !key.startsWith("system/"));
-  const { typed, setTyped, found, shown, rest, showAll } = useRows(own, ({ key }) => key);
+  const { typed, setTyped, found, shown, rest, showMore } = useRows(own, ({ key }) => key);
   return (
     <Card title="Metrics" count={own.length} tools={own.length >= SEARCHED_FROM && <Filter label="Find metrics" typed={typed} type={setTyped} />}>
       {own.length === 0 ? (
@@ -65,7 +67,7 @@ export function Metrics({ metrics }: { metrics: readonly Metric[] }) {
               {shown.map((metric) => (
                 <tr key={metric.key}>
                   <th scope="row">
-                    <a href={href(route.value.path, { tab: "charts" })}>{metric.key}</a>
+                    <a href={href(route.value.path, { tab: "charts", panel: metric.key })}>{metric.key}</a>
                   </th>
                   <td class="number"><Value value={metric.last} /></td>
                   <td class="number"><Value value={metric.min} /></td>
@@ -82,13 +84,13 @@ export function Metrics({ metrics }: { metrics: readonly Metric[] }) {
           {found.length === 0 && <p class="run-hint">No metric is named so.</p>}
         </div>
       )}
-      <Rest count={rest} show={showAll} />
+      <Rest count={rest} show={showMore} />
     </Card>
   );
 }
 
 export function Params({ params }: { params: readonly Pair[] }) {
-  const { typed, setTyped, found, shown, rest, showAll } = useRows(params, ({ key, value }) => `${key} ${value}`);
+  const { typed, setTyped, found, shown, rest, showMore } = useRows(params, ({ key, value }) => `${key} ${value}`);
   return (
     <Card
       title="Params"
@@ -117,7 +119,7 @@ export function Params({ params }: { params: readonly Pair[] }) {
           {found.length === 0 && <p class="run-hint">No param is like that.</p>}
         </div>
       )}
-      <Rest count={rest} show={showAll} />
+      <Rest count={rest} show={showMore} />
     </Card>
   );
 }
