@@ -34,6 +34,7 @@ export function Chart({ name, store, runs, groups, settings, plot: out, read }: 
   const [given, setGiven] = useState<Given>(() => store.given(name));
   const [tip, setTip] = useState<Tip | null>(null);
   const [readout, setReadout] = useState("");
+  const [clipped, setClipped] = useState(false);
   const zoom = settings.zoom[name] ?? settings.zoom[ALL] ?? null;
   const look: Look = { x: settings.x, logX: settings.logX, logY: settings.logY !== settings.flipped.has(name), smooth: settings.smooth, safe: settings.safe, zoom };
   const pointer = useRef({ left: 0, top: 0 });
@@ -75,6 +76,7 @@ export function Chart({ name, store, runs, groups, settings, plot: out, read }: 
   const [traces, ribbons] = useMemo(() => drawn(given, runs, groups), [given, runs, groups]);
   useLayoutEffect(() => {
     plot.current?.show(traces, ribbons, look);
+    setClipped(plot.current?.clipped ?? false);
     report();
   }, [traces, ribbons, JSON.stringify(look)]);
   const color = theme.value;
@@ -102,6 +104,7 @@ export function Chart({ name, store, runs, groups, settings, plot: out, read }: 
       return;
     }
     const found = ranked(now.read(at.x));
+    if (read && !at.byKey) return;
     if (at.key !== name) {
       const one = found.find(({ id }) => id === focused.peek()) ?? (found.length === 1 ? found[0] : undefined);
       setTip(null);
@@ -150,8 +153,8 @@ export function Chart({ name, store, runs, groups, settings, plot: out, read }: 
       )}
       {given.ready && given.error === undefined && !count && !ribbons.length && <div class="chart-note">{zoom ? "No points here" : "None of the shown runs has it"}</div>}
       {!given.ready && <div class="chart-note">Loading…</div>}
-      <Notes traces={traces} look={look} clipped={plot.current?.clipped ?? false} readout={readout} />
-      {tip && tip.readings.length > 0 && <Tooltip {...tip} smooth={settings.smooth > 0} />}
+      <Notes traces={traces} look={look} clipped={clipped} readout={readout} />
+      {tip && !read && tip.readings.length > 0 && <Tooltip {...tip} smooth={settings.smooth > 0} />}
       {tip?.byKey && (
         <span class="sr" aria-live="polite">
           {tip.place}: {tip.readings.slice(0, 3).map(({ name, value }) => `${name} ${number(value)}`).join(", ")}
@@ -209,7 +212,7 @@ function Tooltip({ place, readings, left, top, right, smooth }: Tip & { smooth: 
       <div class="chart-tip-head">{place}</div>
       <ol>
         {some.map((one) => (
-          <li key={one.id} class={one.id === focused.value ? "focused" : ""}>
+          <li key={one.id} class={one.group || one.id === focused.value ? "focused" : ""}>
             <i class={`swatch c${one.color}${one.dashed ? " dashed" : ""}`} />
             <span class="clip">{one.name}</span>
             {smooth && <span class="raw">{number(one.raw)}</span>}
@@ -222,10 +225,10 @@ function Tooltip({ place, readings, left, top, right, smooth }: Tip & { smooth: 
   );
 }
 
-/** Highest first, NaN last. */
-export function ranked(readings: readonly Reading[]): Reading[] {
-  const rank = (value: number) => (Number.isNaN(value) ? -Infinity : value);
-  return [...readings].sort((a, b) => rank(b.value) - rank(a.value) || (a.name < b.name ? -1 : 1));
+/** Groups first, then the highest; NaN last. */
+function ranked(readings: readonly Reading[]): Reading[] {
+  const rank = (value: number) => (Number.isNaN(value) ? -Number.MAX_VALUE : value);
+  return [...readings].sort((a, b) => Number(b.group) - Number(a.group) || Number(rank(b.value) > rank(a.value)) - Number(rank(b.value) < rank(a.value)) || (a.name < b.name ? -1 : 1));
 }
 
 /** So fine that a bucket is two pixels wide: each is drawn by up to four points. */

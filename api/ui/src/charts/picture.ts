@@ -82,7 +82,7 @@ export function svg(plot: Plot, title: string): Blob {
   });
   const color = (place: number) => colors.lines[place % 10] ?? colors.axis;
   const drawn: string[] = [];
-  for (const { band, color: place } of ribbons) {
+  for (const { smooth: band, color: place } of ribbons) {
     const ends = [...band.x].map((_, i) => i).filter((i) => Number.isFinite(band.low[i]!) && Number.isFinite(band.high[i]!));
     const edge = (values: Float64Array, at: number[]) => at.map((i) => `${toX(band.x[i]!).toFixed(1)} ${toY(values[i]!).toFixed(1)}`).join("L");
     if (ends.length) drawn.push(`<path d="M${edge(band.high, ends)}L${edge(band.low, [...ends].reverse())}Z" fill="${color(place)}" opacity="0.16"/>`);
@@ -96,7 +96,7 @@ export function svg(plot: Plot, title: string): Blob {
     for (const x of apart(line.over, toX, 9)) drawn.push(label(x, top + 10, "▲", color(place), "middle"));
     for (const x of apart(line.under, toX, 9)) drawn.push(label(x, top + height - 2, "▼", color(place), "middle"));
   }
-  for (const { band, color: place } of ribbons) drawn.push(`<path d="${path(band.x, band.value, toX, toY)}" fill="none" stroke="${color(place)}" stroke-width="2"/>`);
+  for (const { smooth: band, color: place } of ribbons) drawn.push(`<path d="${path(band.x, band.value, toX, toY)}" fill="none" stroke="${color(place)}" stroke-width="2"/>`);
   const names = placed(entries, whole, inner.height + HEAD).map(({ x, y, entry }) => `<rect x="${x}" y="${y - 5}" width="12" height="2" fill="${color(entry.color)}"/>${label(x + 17, y, cut(entry.name), colors.axis, "start")}`);
   const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${whole}" height="${tall}" viewBox="0 0 ${whole} ${tall}" font-family="${FONT}" font-size="11">
 <rect width="100%" height="100%" fill="${resolved("--card")}"/>

@@ -40,6 +40,7 @@ export interface Reading {
   name: string;
   color: number;
   dashed: boolean;
+  group: boolean;
   x: number;
   raw: number;
   value: number;
@@ -55,8 +56,19 @@ interface Events {
 /** How near, in pixels, a line must be to the pointer. */
 const NEAR = 24;
 
+interface Colors {
+  ground: string;
+  axis: string;
+  grid: string;
+  lines: readonly string[];
+}
+
 interface Drawn extends Trace {
   smooth: Float64Array;
+}
+
+interface DrawnRibbon extends Ribbon {
+  smooth: Band;
 }
 
 export class Plot {
@@ -65,12 +77,14 @@ export class Plot {
   private plot: uPlot | null = null;
   private made = "";
   private traces: readonly Drawn[] = [];
-  private ribbons: readonly Ribbon[] = [];
+  private ribbons: readonly DrawnRibbon[] = [];
   private look: Look = { x: "step", logX: false, logY: false, smooth: 0, safe: false, zoom: null };
   private xs: Span = [0, 1];
   private ys: Span = [0, 1];
   private focused = "";
-  private colors: { axis: string; grid: string; lines: string[] };
+  private colors: Colors;
+  /** Above the plot: what is brought out. */
+  private readonly over = document.createElement("canvas");
   private quiet = false;
   /** Whether something lies beyond what the y axis spans. */
   clipped = false;
@@ -79,13 +93,16 @@ export class Plot {
     this.box = box;
     this.on = on;
     this.colors = colorsOf();
+    this.over.className = "chart-over";
+    box.append(this.over);
   }
 
   show(traces: readonly Trace[], ribbons: readonly Ribbon[], look: Look): void {
     const known = new Map(this.traces.map((trace) => [trace.line, trace.smooth]));
     const same = look.smooth === this.look.smooth;
     this.traces = traces.map((trace) => ({ ...trace, smooth: (same && known.get(trace.line)) || smoothed(trace.line.value, look.smooth) }));
-    this.ribbons = ribbons;
+    const part = (values: Float64Array) => smoothed(values, look.smooth);
+    this.ribbons = ribbons.map(({ name, color, band }) => ({ name, color, band, smooth: { ...band, value: part(band.value), low: part(band.low), high: part(band.high) } }));
     this.look = look;
     this.scale();
     const made = `${look.x} ${look.logX} ${look.logY}`;
@@ -104,10 +121,8 @@ export class Plot {
   /** Bring out one run's line. id: empty for none. */
   focus(id: string): void {
     if (id === this.focused) return;
-    const drawn = (one: string) => this.traces.some((trace) => trace.line.id === one);
-    const differs = drawn(id) || drawn(this.focused);
     this.focused = id;
-    if (differs) this.plot?.redraw(false);
+    this.bring();
   }
 
   /** Stand the crosshair at an x; null takes it away. */
@@ -130,16 +145,16 @@ export class Plot {
     const plot = this.plot;
     const room = (this.xs[1] - this.xs[0]) / 60;
     const found: Reading[] = [];
-    const put = (id: string, one: { name: string; color: number; dashed: boolean }, xs: Float64Array, raws: Float64Array, values: Float64Array, first: number) => {
+    const put = (id: string, one: { name: string; color: number; dashed: boolean; group: boolean }, xs: Float64Array, raws: Float64Array, values: Float64Array, first: number) => {
       const last = xs.length - 1;
       if (last < 0 || (at !== null && (at > xs[last]! + room || at < first - room))) return;
       const i = at === null ? last : nearest(xs, at);
       const [raw, value] = [raws[i]!, values[i]!];
       const drawn = plot && Number.isFinite(value) && !(this.look.logY && value <= 0);
-      found.push({ id, name: one.name, color: one.color, dashed: one.dashed, x: xs[i]!, raw, value: Number.isNaN(value) ? raw : value, place: drawn ? plot.valToPos(value, "y") : NaN });
+      found.push({ id, name: one.name, color: one.color, dashed: one.dashed, group: one.group, x: xs[i]!, raw, value: Number.isNaN(value) ? raw : value, place: drawn ? plot.valToPos(value, "y") : NaN });
     };
-    for (const { name, color, band } of this.ribbons) put(`group ${name}`, { name, color, dashed: false }, band.x, band.value, band.value, band.x[0] ?? 0);
-    for (const trace of this.traces) put(trace.line.id, trace, trace.line.x, trace.line.value, trace.smooth, trace.line.px[0] ?? 0);
+    for (const { name, color, band, smooth } of this.ribbons) put(`group ${name}`, { name, color, dashed: false, group: true }, band.x, band.value, smooth.value, band.x[0] ?? 0);
+    for (const trace of this.traces) put(trace.line.id, { name: trace.name, color: trace.color, dashed: trace.dashed, group: false }, trace.line.x, trace.line.value, trace.smooth, trace.line.px[0] ?? 0);
     return found;
   }
 
@@ -159,7 +174,7 @@ export class Plot {
   }
 
   /** What is drawn, for other ways to draw it. */
-  get drawing(): { traces: readonly Drawn[]; ribbons: readonly Ribbon[]; look: Look; xs: Span; ys: Span; colors: { axis: string; grid: string; lines: readonly string[] }; plot: uPlot | null } {
+  get drawing(): { traces: readonly Drawn[]; ribbons: readonly DrawnRibbon[]; look: Look; xs: Span; ys: Span; colors: Colors; plot: uPlot | null } {
     const { traces, ribbons, look, xs, ys, colors, plot } = this;
     return { traces, ribbons, look, xs, ys, colors, plot };
   }
@@ -167,6 +182,7 @@ export class Plot {
   destroy(): void {
     this.plot?.destroy();
     this.plot = null;
+    this.over.remove();
   }
 
   /** What the axes span. */
@@ -182,7 +198,6 @@ export class Plot {
     const within = zoom ? lines.map((line) => inside(line, this.xs)) : lines.map((line) => line.py);
     const values = [...within, ...bands.flatMap(({ low, high, value }) => [low, high, value])];
     const whole = reach(values, { log: logY });
-    // A mild smoothing leaves spikes behind that say little of the line in front: they count as they are.
     const kept = safe ? reach(values, { log: logY, safe }) : whole;
     this.clipped = Boolean(kept && whole && (kept[0] > whole[0] || kept[1] < whole[1]));
     this.ys = padded(kept, logY);
@@ -256,48 +271,105 @@ export class Plot {
   }
 
   private draw(plot: uPlot): void {
-    const { left, top, width, height } = plot.bbox;
-    const pen = plot.ctx;
-    const ratio = devicePixelRatio || 1;
-    const smooth = this.look.smooth > 0;
-    const toX = placer(this.xs, left, width, this.look.logX);
-    const toY = placer([this.ys[1], this.ys[0]], top, height, this.look.logY);
+    const view = this.view(plot, plot.ctx);
+    const { pen, ratio } = view;
     pen.save();
-    pen.beginPath();
-    pen.rect(left, top, width, height);
-    pen.clip();
-    pen.lineJoin = "round";
-    for (const { band, color } of this.ribbons) {
-      pen.fillStyle = this.colors.lines[color % 10] ?? this.colors.axis;
-      pen.globalAlpha = 0.16;
-      fill(pen, band, toX, toY);
-    }
-    const last = (trace: Drawn) => Number(trace.line.id === this.focused) - Number(trace.faint);
-    for (const { line, color, dashed, faint, smooth: values } of [...this.traces].sort((a, b) => last(a) - last(b))) {
-      const chosen = this.focused === line.id;
-      const away = this.focused !== "" && !chosen && this.traces.some((trace) => trace.line.id === this.focused);
-      const strength = (faint && !chosen ? 0.28 : 1) * (away ? 0.35 : 1);
-      pen.strokeStyle = pen.fillStyle = this.colors.lines[color % 10] ?? this.colors.axis;
-      pen.setLineDash(dashed ? [6 * ratio, 4 * ratio] : []);
-      pen.globalAlpha = strength * (smooth ? 0.24 : 1);
-      pen.lineWidth = (smooth || faint ? 1 : line.bucketed ? 1.1 : 1.5) * (chosen ? 1.5 : 1) * ratio;
-      stroke(pen, line.px, line.py, toX, toY, ratio);
-      pen.globalAlpha = strength;
-      if (smooth) {
-        pen.lineWidth = (chosen ? 2.4 : 1.7) * ratio;
-        stroke(pen, line.x, values, toX, toY, ratio);
-      }
-      pen.setLineDash([]);
-      mark(pen, line, toX, top, height, ratio);
-    }
+    clip(pen, plot);
+    for (const ribbon of this.ribbons) this.area(view, ribbon);
+    // Thin lines are drawn ten times as fast: where there are many, each is a pixel wide.
+    const many = this.traces.reduce((sum, { line }) => sum + line.px.length, 0) > MANY;
+    pen.lineJoin = many ? "bevel" : "round";
+    for (const trace of this.traces) if (trace.faint) this.trace(view, trace, many ? 1 : ratio, 0.28);
+    for (const trace of this.traces) if (!trace.faint) this.trace(view, trace, many ? 1 : trace.line.bucketed ? 1.1 * ratio : 1.5 * ratio, 1);
+    for (const ribbon of this.ribbons) this.middle(view, ribbon, 2 * ratio);
+    pen.restore();
+    this.bring();
+  }
+
+  /** Draw what is brought out, alone, over all that steps back. */
+  private bring(): void {
+    const plot = this.plot;
+    if (!plot) return;
+    const { canvas } = plot.ctx;
+    if (this.over.width !== canvas.width || this.over.height !== canvas.height) [this.over.width, this.over.height] = [canvas.width, canvas.height];
+    this.over.style.width = `${plot.width}px`;
+    this.over.style.height = `${plot.height}px`;
+    const pen = this.over.getContext("2d");
+    if (!pen) return;
+    pen.clearRect(0, 0, this.over.width, this.over.height);
+    const trace = this.traces.find(({ line }) => line.id === this.focused);
+    const ribbon = this.ribbons.find(({ name }) => `group ${name}` === this.focused);
+    if ((!trace && !ribbon) || this.traces.length + this.ribbons.length < 2) return;
+    const { left, top, width, height } = plot.bbox;
+    const view = this.view(plot, pen);
+    pen.save();
+    clip(pen, plot);
+    pen.fillStyle = this.colors.ground;
+    pen.globalAlpha = 0.65;
+    pen.fillRect(left, top, width, height);
     pen.globalAlpha = 1;
-    for (const { band, color } of this.ribbons) {
-      pen.strokeStyle = this.colors.lines[color % 10] ?? this.colors.axis;
-      pen.lineWidth = 2 * ratio;
-      stroke(pen, band.x, band.value, toX, toY, ratio);
-    }
+    pen.lineJoin = "bevel";
+    if (ribbon) this.area(view, ribbon);
+    if (ribbon) this.middle(view, ribbon, 2 * view.ratio);
+    if (trace) this.trace(view, trace, 1.6 * view.ratio, 1);
     pen.restore();
   }
+
+  private view(plot: uPlot, pen: Pen): View {
+    const { left, top, width, height } = plot.bbox;
+    const toX = placer(this.xs, left, width, this.look.logX);
+    const toY = placer([this.ys[1], this.ys[0]], top, height, this.look.logY);
+    return { pen, toX, toY, top, height, ratio: plot.ctx.canvas.width / plot.width };
+  }
+
+  private trace({ pen, toX, toY, top, height, ratio }: View, { line, color, dashed, smooth }: Drawn, width: number, strength: number): void {
+    const smoothing = this.look.smooth > 0;
+    pen.strokeStyle = pen.fillStyle = this.colors.lines[color % 10] ?? this.colors.axis;
+    pen.setLineDash(dashed ? [6 * ratio, 4 * ratio] : []);
+    pen.globalAlpha = strength * (smoothing ? 0.24 : 1);
+    pen.lineWidth = smoothing ? Math.min(width, ratio) : width;
+    stroke(pen, line.px, line.py, toX, toY, ratio);
+    pen.globalAlpha = strength;
+    if (smoothing) {
+      pen.lineWidth = Math.max(width, 1.7 * ratio);
+      stroke(pen, line.x, smooth, toX, toY, ratio);
+    }
+    pen.setLineDash([]);
+    mark(pen, line, toX, top, height, ratio);
+    pen.globalAlpha = 1;
+  }
+
+  private area({ pen, toX, toY }: View, { smooth, color }: DrawnRibbon): void {
+    pen.fillStyle = this.colors.lines[color % 10] ?? this.colors.axis;
+    pen.globalAlpha = 0.16;
+    fill(pen, smooth, toX, toY);
+    pen.globalAlpha = 1;
+  }
+
+  private middle({ pen, toX, toY, ratio }: View, { smooth, color }: DrawnRibbon, width: number): void {
+    pen.strokeStyle = this.colors.lines[color % 10] ?? this.colors.axis;
+    pen.lineWidth = width;
+    stroke(pen, smooth.x, smooth.value, toX, toY, ratio);
+  }
+}
+
+/** A canvas, and where values lie on it. */
+interface View {
+  pen: Pen;
+  toX: Place;
+  toY: Place;
+  top: number;
+  height: number;
+  ratio: number;
+}
+
+/** So many points of lines are drawn a pixel wide. */
+const MANY = 8_000;
+
+function clip(pen: Pen, { bbox: { left, top, width, height } }: uPlot): void {
+  pen.beginPath();
+  pen.rect(left, top, width, height);
+  pen.clip();
 }
 
 /** Places of values between two ends of an axis, in canvas pixels; NaN where a log axis has none. */
@@ -405,6 +477,6 @@ function inside({ px, py }: Line, [low, high]: Span): Float64Array {
 }
 
 /** Colors of the theme, as the canvas needs them. */
-function colorsOf(): { axis: string; grid: string; lines: string[] } {
-  return { axis: resolved("--muted"), grid: resolved("--grid"), lines: Array.from({ length: 10 }, (_, i) => resolved(`--c${i}`)) };
+function colorsOf(): Colors {
+  return { ground: resolved("--card"), axis: resolved("--muted"), grid: resolved("--grid"), lines: Array.from({ length: 10 }, (_, i) => resolved(`--c${i}`)) };
 }
