@@ -21,9 +21,11 @@ export interface Line {
   /** The path: up to four vertices a bucket; a y of NaN lifts the pen. */
   px: Float64Array;
   py: Float64Array;
-  /** Of each bucket's last point: what the crosshair finds. */
+  /** Of each bucket's last point, and of its first one: what the crosshair finds. */
   x: Float64Array;
   value: Float64Array;
+  xFirst: Float64Array;
+  first: Float64Array;
   /** Places of NaN, +∞ and −∞. */
   nan: readonly number[];
   over: readonly number[];
@@ -60,7 +62,7 @@ export function lineOf(id: string, buckets: Buckets): Line {
     }
     put(xLast, last);
   }
-  return { id, points, bucketed, px: px.subarray(0, n), py: py.subarray(0, n), x: buckets.xLast, value: buckets.last, nan, over, under };
+  return { id, points, bucketed, px: px.subarray(0, n), py: py.subarray(0, n), x: buckets.xLast, value: buckets.last, xFirst: buckets.x, first: buckets.first, nan, over, under };
 }
 
 /** Exponential moving average without the pull towards zero at the start; what is not finite is passed over. */
@@ -90,4 +92,13 @@ export function nearest(x: Float64Array, at: number): number {
   }
   if (!x.length) return -1;
   return low > 0 && at - x[low - 1]! <= x[low]! - at ? low - 1 : low;
+}
+
+/** The logged point nearest to a place, of those that begin or end a bucket: its bucket, x and value. */
+export function pointNear(line: Line, at: number): { bucket: number; x: number; value: number } | undefined {
+  const last = nearest(line.x, at);
+  if (last < 0) return undefined;
+  const first = nearest(line.xFirst, at);
+  const [x, before] = [line.x[last]!, line.xFirst[first]!];
+  return Math.abs(x - at) <= Math.abs(before - at) ? { bucket: last, x, value: line.value[last]! } : { bucket: first, x: before, value: line.first[first]! };
 }

@@ -114,7 +114,7 @@ export async function csv(key: string, runs: readonly { id: string; name: string
   const body = { run_ids: runs.map(({ id }) => id), key, x, format: "arrow", ...(range ? { range } : {}) };
   const names = new Map(runs.map(({ id, name }) => [id, name]));
   let table: Table;
-  let columns = ["x", "step", "value"];
+  let columns = x === "step" ? ["step", "value"] : ["x", "step", "value"];
   try {
     table = await arrow("/api/headrace/v1/series", { ...body, raw: true });
   } catch (error) {

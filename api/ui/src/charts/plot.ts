@@ -5,7 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import { duration, moment } from "../format";
 import { resolved } from "../model";
 import type { Band } from "./columns";
-import { type Line, nearest, smoothed } from "./line";
+import { type Line, nearest, pointNear, smoothed } from "./line";
 import { clock, compact, padded, reach, type Span, spans, steps, tick } from "./scale";
 import type { Axis } from "./settings";
 
@@ -144,17 +144,27 @@ export class Plot {
   read(at: number | null): Reading[] {
     const plot = this.plot;
     const room = (this.xs[1] - this.xs[0]) / 60;
+    const smoothing = this.look.smooth > 0;
+    const beyond = (first: number | undefined, last: number | undefined) => first === undefined || last === undefined || (at !== null && (at > last + room || at < first - room));
     const found: Reading[] = [];
-    const put = (id: string, one: { name: string; color: number; dashed: boolean; group: boolean }, xs: Float64Array, raws: Float64Array, values: Float64Array, first: number) => {
-      const last = xs.length - 1;
-      if (last < 0 || (at !== null && (at > xs[last]! + room || at < first - room))) return;
-      const i = at === null ? last : nearest(xs, at);
-      const [raw, value] = [raws[i]!, values[i]!];
-      const drawn = plot && Number.isFinite(value) && !(this.look.logY && value <= 0);
-      found.push({ id, name: one.name, color: one.color, dashed: one.dashed, group: one.group, x: xs[i]!, raw, value: Number.isNaN(value) ? raw : value, place: drawn ? plot.valToPos(value, "y") : NaN });
+    const put = (one: Omit<Reading, "place">) => {
+      const drawn = plot && Number.isFinite(one.value) && !(this.look.logY && one.value <= 0);
+      found.push({ ...one, place: drawn ? plot.valToPos(one.value, "y") : NaN });
     };
-    for (const { name, color, band, smooth } of this.ribbons) put(`group ${name}`, { name, color, dashed: false, group: true }, band.x, band.value, smooth.value, band.x[0] ?? 0);
-    for (const trace of this.traces) put(trace.line.id, { name: trace.name, color: trace.color, dashed: trace.dashed, group: false }, trace.line.x, trace.line.value, trace.smooth, trace.line.px[0] ?? 0);
+    for (const { name, color, band, smooth } of this.ribbons) {
+      const end = band.x.length - 1;
+      if (beyond(band.x[0], band.x[end])) continue;
+      const i = at === null ? end : nearest(band.x, at);
+      put({ id: `group ${name}`, name, color, dashed: false, group: true, x: band.x[i]!, raw: band.value[i]!, value: smooth.value[i]! });
+    }
+    for (const { line, name, color, dashed, smooth } of this.traces) {
+      const end = line.x.length - 1;
+      if (beyond(line.xFirst[0], line.x[end])) continue;
+      const near = at === null ? { bucket: end, x: line.x[end]!, value: line.value[end]! } : pointNear(line, at);
+      if (!near) continue;
+      const value = smoothing ? smooth[near.bucket]! : near.value;
+      put({ id: line.id, name, color, dashed, group: false, x: near.x, raw: near.value, value: Number.isNaN(value) ? near.value : value });
+    }
     return found;
   }
 
@@ -325,12 +335,15 @@ export class Plot {
   private trace({ pen, toX, toY, top, height, ratio }: View, { line, color, dashed, smooth }: Drawn, width: number, strength: number): void {
     const smoothing = this.look.smooth > 0;
     pen.strokeStyle = pen.fillStyle = this.colors.lines[color % 10] ?? this.colors.axis;
-    pen.setLineDash(dashed ? [6 * ratio, 4 * ratio] : []);
+    const dash = dashed ? [6 * ratio, 4 * ratio] : [];
+    // What goes up and down within a bucket has no room for dashes.
+    pen.setLineDash(line.bucketed ? [] : dash);
     pen.globalAlpha = strength * (smoothing ? 0.24 : 1);
     pen.lineWidth = smoothing ? Math.min(width, ratio) : width;
     stroke(pen, line.px, line.py, toX, toY, ratio);
     pen.globalAlpha = strength;
     if (smoothing) {
+      pen.setLineDash(dash);
       pen.lineWidth = Math.max(width, 1.7 * ratio);
       stroke(pen, line.x, smooth, toX, toY, ratio);
     }
