@@ -80,7 +80,7 @@ def saved(page: Any, name: str, kind: str, folder: Path) -> bytes:
     panel(page, name).get_by_role("button", name=f"More for {name}").click()
     with page.expect_download() as begun:
         page.get_by_role("menuitem", name=f"Download {kind}").click()
-    path = folder / begun.value.suggested_filename
+    path = folder / str(begun.value.suggested_filename)
     begun.value.save_as(path)
     return path.read_bytes()
 
