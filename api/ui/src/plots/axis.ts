@@ -23,7 +23,7 @@ export interface Axis {
 }
 
 const NUMBER = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i;
-/** Params that span so much are shown on a logarithmic axis, unless someone says otherwise. */
+/** Params that span so much, most of them near the least, have a logarithmic axis, unless someone says otherwise. */
 const LOG_RATIO = 100;
 
 /** What a column is called on a plot: `lr` for `params.lr`. */
@@ -54,7 +54,7 @@ export function axisOf(column: Column, log: boolean | undefined): Axis {
   const finite = values.filter(Number.isFinite);
   const canLog = kind === "number" && finite.some((value) => value > 0);
   const [least, greatest] = extent(finite);
-  const wide = column.name.startsWith("params.") && least > 0 && greatest / least >= LOG_RATIO;
+  const wide = column.name.startsWith("params.") && least > 0 && greatest / least >= LOG_RATIO && crowded(finite, least, greatest);
   const logarithmic = canLog && (log ?? wide);
   const placed = logarithmic ? finite.filter((value) => value > 0) : finite;
   let [lo, hi] = extent(placed);
@@ -66,6 +66,12 @@ export function axisOf(column: Column, log: boolean | undefined): Axis {
     name: column.name, label: labelOf(column.name), kind, log: logarithmic, canLog, lo, hi, categories,
     values: shown, unplaced: values.length - placed.length,
   };
+}
+
+/** Whether half of the values lie in the lowest tenth: what was drawn evenly, as dropout is, stays linear. */
+function crowded(values: Float64Array, least: number, greatest: number): boolean {
+  const middle = values.toSorted()[values.length >> 1] ?? NaN;
+  return (middle - least) / (greatest - least) < 0.1;
 }
 
 function extent(values: Float64Array): [number, number] {

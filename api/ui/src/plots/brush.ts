@@ -11,16 +11,16 @@ export interface Range {
 /** Ranges by column. */
 export type Brushes = ReadonlyMap<string, Range>;
 
-/** Brushes as the query holds them: `params.lr:0.001..0.1,params.optimizer:adam..sgd`. */
+/** Brushes as the query holds them: `params.lr:0.001:0.1,params.optimizer:adam:sgd`. */
 export function written(brushes: Brushes): string {
-  return [...brushes].map(([name, { lo, hi }]) => `${encoded(name)}:${encoded(lo)}..${encoded(hi)}`).join(",");
+  return [...brushes].map(([name, { lo, hi }]) => `${encodeURIComponent(name)}:${encodeURIComponent(lo)}:${encodeURIComponent(hi)}`).join(",");
 }
 
 /** The inverse; what cannot be read is left out. */
 export function readBrushes(text: string): Map<string, Range> {
   const found = new Map<string, Range>();
   for (const part of text.split(",")) {
-    const match = /^([^:]+):(.*?)\.\.(.*)$/.exec(part);
+    const match = /^([^:]+):([^:]+):([^:]+)$/.exec(part);
     if (!match) continue;
     const [name, lo, hi] = match.slice(1).map(decoded);
     if (name && lo && hi) found.set(name, { lo, hi });
@@ -30,16 +30,11 @@ export function readBrushes(text: string): Map<string, Range> {
 
 /** A list of names as the query holds it. */
 export function writtenNames(names: readonly string[]): string {
-  return names.map(encoded).join(",");
+  return names.map(encodeURIComponent).join(",");
 }
 
 export function readNames(text: string): string[] {
   return text.split(",").filter(Boolean).map(decoded);
-}
-
-/** Dots stay as they are but where two of them would end a number or a name. */
-function encoded(text: string): string {
-  return encodeURIComponent(text).replaceAll("..", "%2E.");
 }
 
 function decoded(text: string): string {

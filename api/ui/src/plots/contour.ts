@@ -75,9 +75,10 @@ function spread(values: Float64Array, length: number, lines: number, sigma: numb
   return found;
 }
 
-/** `count` heights between the lowest and the highest, evenly. */
+/** `count` heights between the lowest and the highest, evenly; none where the surface is flat. */
 export function levels({ lo, hi }: Pick<Surface, "lo" | "hi">, count: number): number[] {
-  if (!(hi > lo)) return [];
+  // Less than this is what rounding gives.
+  if (!(hi - lo > 1e-9 * Math.max(Math.abs(lo), Math.abs(hi)))) return [];
   return Array.from({ length: count }, (_, at) => lo + ((at + 1) * (hi - lo)) / (count + 1));
 }
 

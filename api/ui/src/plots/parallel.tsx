@@ -89,7 +89,7 @@ export function Parallel({ table, axes, brushes, chosen, coloring, nameOf }: Par
         >
           <canvas ref={behind} aria-hidden style={{ width: `${frame.width}px`, height: `${frame.height}px` }} />
           <canvas ref={front} role="img" aria-label={`${length} runs over ${axes.map(({ label }) => label).join(", ")}`} style={{ width: `${frame.width}px`, height: `${frame.height}px` }} />
-          {axes.map((axis, at) => (
+          {size.height > 0 && axes.map((axis, at) => (
             <AxisBar key={axis.name} axis={axis} x={frame.x[at] ?? 0} frame={frame} range={brushes.get(axis.name)} />
           ))}
           {pointed && <Tip pointed={pointed} width={frame.width} title={nameOf(pointed.row)} axes={axes} />}

@@ -1,7 +1,7 @@
 // Plots of runs against each other: which params went with which results.
 
 import "./plots.css";
-import { useCallback, useEffect, useMemo } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
 import type { Column, RunRef, RunTable } from "../model.ts";
 import { route } from "../router.ts";
 import { theme } from "../theme.ts";
@@ -58,8 +58,9 @@ export function Plots({ table, runs, onBrush }: PlotsProps) {
 }
 
 /** The state as it is shown: what is not chosen has its default. */
-function Chosen({ table, runs, onBrush, known, experiments }: PlotsProps & { known: readonly Known[]; experiments: readonly string[] }) {
+function Chosen({ table, runs, onBrush, known: told, experiments }: PlotsProps & { known: readonly Known[]; experiments: readonly string[] }) {
   const { query } = route.value;
+  const known = useMemo(() => withAggregates(told, table), [told, table]);
   const state = useMemo(() => defaults(readState(query), known), [query, known]);
   const names = useMemo(() => namesOf(state), [state]);
   const { columns, fault } = useColumns(table, experiments, names);
@@ -98,13 +99,21 @@ function Chosen({ table, runs, onBrush, known, experiments }: PlotsProps & { kno
   );
 }
 
+/** Columns that the table has been given beside, such as `metrics.loss.min`. */
+function withAggregates(known: readonly Known[], table: RunTable): readonly Known[] {
+  const names = new Set(known.map(({ name }) => name));
+  const more = [...table.columns.keys()].filter((name) => name.startsWith("metrics.") && !names.has(name));
+  return [...known, ...more.map((name) => ({ name, runs: 0, differs: false, numeric: true }))];
+}
+
 type AxisOf = (name: string) => Axis | null;
 
 function Body({ state, axis, ...shown }: { state: PlotState; axis: AxisOf; table: RunTable; chosen: Uint8Array | null; coloring: Coloring; nameOf: (row: number) => string; brushes: PlotState["brushes"] }) {
   const axes = state.axes.map(axis).filter((one) => one !== null);
-  const key = axes.map(({ name, log }) => `${name} ${log}`).join("\n");
   // The same list while its axes are the same, so that lines are not placed anew.
-  const kept = useMemo(() => axes, [key, shown.table, axes.length, ...axes.slice(0, 1)]);
+  const last = useRef(axes);
+  if (axes.length !== last.current.length || axes.some((one, at) => one !== last.current[at])) last.current = axes;
+  const kept = last.current;
   const [x, y, z] = [axis(state.x), axis(state.y), axis(state.z)];
   const color = axis(state.color);
   if (state.kind === "importance") return <Importance table={shown.table} metric={state.metric} />;

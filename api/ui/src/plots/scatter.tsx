@@ -1,6 +1,7 @@
 // Runs as points over two columns, alone or on the contours of a third; a rectangle that is dragged chooses runs.
 
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { counted } from "../format.ts";
 import { theme } from "../theme.ts";
 import type { RunTable } from "../model.ts";
 import { navigate, route } from "../router.ts";
@@ -101,7 +102,7 @@ export function Scatter({ table, x: xGiven, y: yGiven, z, told, brushes, chosen,
       class={`scatter ${lit >= 0 ? "pointing" : ""}`} ref={box}
       onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={() => setDrag(null)} onPointerLeave={() => setPointed(null)}
     >
-      <svg width={size.width} height={size.height} aria-hidden>
+      {size.height > 0 && <svg width={size.width} height={size.height} aria-hidden>
         {ticksOf(y, Math.max(2, Math.floor(high / 44))).map(({ value, label }) => (
           <g key={value} transform={`translate(${plane.left} ${plane.bottom - placeOf(y, value) * high})`}>
             <line class="plot-grid" x2={wide} />
@@ -117,12 +118,12 @@ export function Scatter({ table, x: xGiven, y: yGiven, z, told, brushes, chosen,
         <line class="axis-line" x1={plane.left} x2={plane.right} y1={plane.bottom} y2={plane.bottom} />
         <text class="plot-title" x={plane.left + wide / 2} y={size.height - 8} text-anchor="middle">{x.label}{x.log ? " (log)" : ""}</text>
         <text class="plot-title" transform={`translate(14 ${plane.top + high / 2}) rotate(-90)`} text-anchor="middle">{y.label}{y.log ? " (log)" : ""}</text>
-      </svg>
+      </svg>}
       <canvas ref={canvas} role="img" aria-label={`${length - lacking} runs: ${y.label} over ${x.label}${z ? `, contours of ${z.label}` : ""}`} style={{ width: `${size.width}px`, height: `${size.height}px` }} />
       {boxed && !drag && <div class="plot-box" style={{ left: `${plane.left + boxed.left * wide}px`, width: `${(boxed.right - boxed.left) * wide}px`, top: `${plane.bottom - boxed.top * high}px`, height: `${(boxed.top - boxed.bottom) * high}px` }} />}
       {drag && <div class="plot-box" style={{ left: `${Math.min(drag.x, drag.toX)}px`, width: `${Math.abs(drag.x - drag.toX)}px`, top: `${Math.min(drag.y, drag.toY)}px`, height: `${Math.abs(drag.y - drag.toY)}px` }} />}
       {pointed && <Tip pointed={pointed} width={size.width} title={nameOf(pointed.row)} axes={[...new Set([x, y, ...(z ? [z] : []), ...told])]} />}
-      {lacking > 0 && <p class="plot-note">{lacking.toLocaleString("en-US")} without a place: a value is missing, not finite, or not above 0 on a logarithmic axis</p>}
+      {lacking > 0 && <p class="plot-note" title="A value is missing, not finite, or not above 0 on a logarithmic axis">{counted(lacking, "run")} without a place</p>}
     </div>
   );
 }
