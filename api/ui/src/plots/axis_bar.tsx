@@ -45,7 +45,7 @@ export function AxisHead({ axis, x, at, axes, move, remove, removable }: HeadPro
       </button>
       <span class="axis-tools">
         {axis.canLog && (
-          <button type="button" class="axis-log" aria-pressed={axis.log} aria-label={`Logarithmic axis ${axis.label}`} onClick={() => setLog(axis.name, !axis.log)}>
+          <button type="button" class="axis-log" aria-pressed={axis.log} aria-label={`log axis ${axis.label}`} title="Logarithmic axis" onClick={() => setLog(axis.name, !axis.log)}>
             log
           </button>
         )}

@@ -24,7 +24,7 @@ export function ColumnSelect({ label, known, chosen, choose, first = [], fits = 
   return (
     <label class="plot-choice">
       <span>{label}</span>
-      <select class="select" value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
+      <select class="select" aria-label={label} value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
         {first.map(([value, text]) => <option key={value} value={value}>{text}</option>)}
         {lost && <option value={chosen}>{labelOf(chosen)}</option>}
         {KINDS.map(([start, title]) => {

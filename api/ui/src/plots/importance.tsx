@@ -1,6 +1,5 @@
 // Which params go together with a metric: the correlations of the server, the most important first.
 
-import { number } from "../format.ts";
 import { useLoaded } from "../loaded.ts";
 import type { RunTable } from "../model.ts";
 import { post } from "../server.ts";
@@ -96,13 +95,13 @@ function Row({ one, metric }: { one: Correlation; metric: string }) {
         <span class="meter">
           <i style={{ width: `${100 * (one.importance ?? 0)}%` }} />
         </span>
-        <span class="numbers">{one.importance === null ? "–" : number(one.importance)}</span>
+        <span class="numbers">{told(one.importance)}</span>
       </td>
       <td>
         <span class="meter signed">
           {value !== null && <i class={value < 0 ? "less" : "more"} style={value < 0 ? { right: "50%", width: `${-50 * value}%` } : { left: "50%", width: `${50 * value}%` }} />}
         </span>
-        <span class="numbers">{value === null ? "–" : number(value)}</span>
+        <span class="numbers">{told(value)}</span>
       </td>
       <td class="quiet">{measure}</td>
       <td class="number">{one.values.toLocaleString("en-US")}</td>
@@ -119,4 +118,9 @@ function strongest({ kind, pearson, pearson_log, spearman, eta }: Correlation): 
     if (value !== null && Math.abs(value) > Math.abs(found.value ?? 0)) found = { value, measure };
   }
   return found;
+}
+
+/** Three places after the point are more than such a measure is good for. */
+function told(value: number | null): string {
+  return value === null ? "–" : value.toFixed(3).replace("-", "−");
 }

@@ -84,7 +84,7 @@ function Chosen({ table, runs, onBrush, known: told, experiments }: PlotsProps &
   const waiting = names.some((name) => name !== "run_name" && !columns.has(name));
   const shown = { table, chosen, coloring, nameOf, brushes: state.brushes };
   return (
-    <section class="plots" aria-label="Plots">
+    <div class="plots">
       <div class="plots-bar">
         <Segments label="Kind of plot" choices={KINDS.map((value) => ({ value, label: LABELS[value] }))} chosen={state.kind} choose={(kind) => set({ kind })} />
         <Controls state={state} known={known} axis={axis} />
@@ -95,7 +95,7 @@ function Chosen({ table, runs, onBrush, known: told, experiments }: PlotsProps &
       <div class="plots-body" data-kind={state.kind}>
         {fault && waiting ? <Failed title="The values could not be read" error={fault} /> : waiting ? <Loading label="Values are on their way" /> : <Body state={state} axis={axis} {...shown} />}
       </div>
-    </section>
+    </div>
   );
 }
 

@@ -29,6 +29,8 @@ interface ScatterProps {
 }
 
 const CLICK_PX = 4;
+/** Less is too narrow for the name of an axis in its middle and a note beside it. */
+const NARROW = 480;
 
 export function Scatter({ table, x: xGiven, y: yGiven, z, told, brushes, chosen, coloring, nameOf }: ScatterProps) {
   const [box, size] = useSize<HTMLDivElement>();
@@ -116,7 +118,7 @@ export function Scatter({ table, x: xGiven, y: yGiven, z, told, brushes, chosen,
           </g>
         ))}
         <line class="axis-line" x1={plane.left} x2={plane.right} y1={plane.bottom} y2={plane.bottom} />
-        <text class="plot-title" x={plane.left + wide / 2} y={size.height - 8} text-anchor="middle">{x.label}{x.log ? " (log)" : ""}</text>
+        <text class="plot-title" x={size.width < NARROW ? plane.left : plane.left + wide / 2} y={size.height - 8} text-anchor={size.width < NARROW ? "start" : "middle"}>{x.label}{x.log ? " (log)" : ""}</text>
         <text class="plot-title" transform={`translate(14 ${plane.top + high / 2}) rotate(-90)`} text-anchor="middle">{y.label}{y.log ? " (log)" : ""}</text>
       </svg>}
       <canvas ref={canvas} role="img" aria-label={`${length - lacking} runs: ${y.label} over ${x.label}${z ? `, contours of ${z.label}` : ""}`} style={{ width: `${size.width}px`, height: `${size.height}px` }} />
