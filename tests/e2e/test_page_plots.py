@@ -197,7 +197,8 @@ def test_bars_show_means_of_groups_and_runs_in_order(page_server: PageServer, ex
 
 def test_names_are_text_and_what_is_no_number_is_said_so(page_server: PageServer, tab: Tab) -> None:
     experiment = page_server.experiment("hostile")
-    for number, value in enumerate(["NaN", "Infinity", 1.0, 2.0]):
+    values: list[float | str] = ["NaN", "Infinity", 1.0, 2.0]
+    for number, value in enumerate(values):
         page_server.run(experiment, EVIL, [value], kind=EVIL if number % 2 else "{a|b}", rate=str(number))
     page = plots(tab, page_server, experiment)
     shown(page.locator(".axis text", has_text="<img")).to_have_count(1)

@@ -14,11 +14,11 @@ export interface Frame {
   missing: number;
 }
 
-export const AXIS_GAP_MIN = 120;
+export const AXIS_GAP_MIN = 104;
 
 /** The frame of so many axes in so much room; it grows to the right where they would crowd. */
 export function frameOf(axes: number, width: number, height: number): Frame {
-  const side = 62;
+  const side = 58;
   const gap = Math.max(AXIS_GAP_MIN, (width - 2 * side) / Math.max(1, axes - 1));
   const x = Array.from({ length: axes }, (_, at) => (axes === 1 ? width / 2 : side + at * gap));
   return { width: Math.max(width, 2 * side + gap * (axes - 1)), height, x, top: 12, bottom: height - 40, missing: height - 16 };

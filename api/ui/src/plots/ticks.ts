@@ -24,13 +24,13 @@ export function linearTicks(lo: number, hi: number, count: number): Tick[] {
 
 /** Powers of ten from lo to hi; with 2 and 5 times of these where there are few, every second or third where many. */
 export function logTicks(lo: number, hi: number, count: number): Tick[] {
-  const first = Math.floor(Math.log10(lo));
-  const last = Math.ceil(Math.log10(hi));
-  const decades = last - first;
+  const first = Math.ceil(Math.log10(lo) - 1e-9);
+  const last = Math.floor(Math.log10(hi) + 1e-9);
+  const decades = Math.log10(hi / lo);
   const factors = decades * 3 <= count ? [1, 2, 5] : [1];
   const every = Math.max(1, Math.ceil(decades / Math.max(1, count)));
   const ticks: Tick[] = [];
-  for (let power = first; power <= last; power++) {
+  for (let power = first - 1; power <= last; power++) {
     if ((power - first) % every) continue;
     for (const factor of factors) {
       const value = Number(`${factor}e${power}`);
