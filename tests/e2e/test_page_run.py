@@ -341,6 +341,27 @@ def test_data_sets_and_models_are_shown_and_no_name_runs_script(page_server: Pag
     assert page.evaluate("window.pwned") is None
 
 
+def test_a_model_of_a_run_is_registered_there(page_server: PageServer, mine: str, tab: Tab) -> None:
+    asked = {"experiment_id": "0", "name": "generator", "source_run_id": mine}
+    model_id = page_server.post("logged-models", asked)["model"]["info"]["model_id"]
+    stored = page_server.http.put(
+        f"/api/headrace/v1/logged-models/{model_id}/artifacts/MLmodel",
+        content=b"flavors: {}\n",
+        headers={"X-Headrace-Model-Files": "1"},
+    )
+    assert stored.status_code == 200, stored.text
+    page = tab.open(page_server, f"runs/{mine}")
+    for number in ("1", "2"):
+        page.get_by_role("button", name="Register generator").click()
+        page.get_by_label("Name of the registered model").fill("faces")
+        said = "A new registered model" if number == "1" else "the next version"
+        shown(page.get_by_role("dialog")).to_contain_text(said)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/#/models/faces/versions/{number}")
+        page.go_back()
+        shown(page.get_by_role("link", name=f"faces v{number}")).to_be_visible()
+
+
 def test_a_run_that_is_not_there_says_so_and_where_to_go(page_server: PageServer, browser: Any) -> None:
     lost = Tab(browser)  # a browser tells of each 404 by itself
     page = lost.open(page_server, "runs/nobody")

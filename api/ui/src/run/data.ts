@@ -212,3 +212,19 @@ export function binned(runId: string, inBin: boolean): Promise<unknown> {
 export async function fork(runId: string, step: number, name: string): Promise<RunInfo> {
   return (await post<{ run: { info: RunInfo } }>(`${OURS}/runs/fork`, { run_id: runId, step, name })).run.info;
 }
+
+/** Names of registered models that have this text in them, at most 50; the one that is named so is among them. */
+export async function registeredNames(text: string, options?: Options): Promise<string[]> {
+  const clean = text.replaceAll("'", "");
+  const ask = async (filter: string) =>
+    (await get<{ registered_models?: { name: string }[] }>(`${MLFLOW}/registered-models/search`, { filter, max_results: 50 }, options)).registered_models ?? [];
+  const found = await Promise.all([ask(clean ? `name ILIKE '%${clean}%'` : ""), ...(clean ? [ask(`name = '${clean}'`)] : [])]);
+  return [...new Set(found.flat().map(({ name }) => name))].sort();
+}
+
+/** Make a version from a logged model. fresh: the registered model is not there yet. */
+export async function register(runId: string, modelId: string, name: string, fresh: boolean): Promise<Version> {
+  if (fresh) await post(`${MLFLOW}/registered-models/create`, { name });
+  const asked = { name, source: `models:/${modelId}`, run_id: runId, model_id: modelId };
+  return (await post<{ model_version: Version }>(`${MLFLOW}/model-versions/create`, asked)).model_version;
+}

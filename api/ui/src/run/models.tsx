@@ -1,11 +1,13 @@
 // The models that a run made or read, and the registered versions made from it.
 
+import { useState } from "preact/hooks";
 import { href } from "../router";
-import { Copy } from "../ui/button";
+import { Button, Copy } from "../ui/button";
 import { Icon } from "../ui/icon";
 import { Ago } from "../ui/text";
 import type { LoggedModel, Run, Version } from "./data";
 import { Card } from "./overview";
+import { Register } from "./register";
 
 const STATUS: Readonly<Record<string, string>> = {
   LOGGED_MODEL_READY: "",
@@ -13,7 +15,15 @@ const STATUS: Readonly<Record<string, string>> = {
   LOGGED_MODEL_UPLOAD_FAILED: "upload failed",
 };
 
-export function Models({ run, models, versions }: { run: Run; models: readonly LoggedModel[]; versions: readonly Version[] }) {
+interface ModelsProps {
+  run: Run;
+  models: readonly LoggedModel[];
+  versions: readonly Version[];
+  editable: boolean;
+}
+
+export function Models({ run, models, versions, editable }: ModelsProps) {
+  const [registering, setRegistering] = useState<LoggedModel | undefined>();
   const known = new Map(models.map((model) => [model.model_id, model]));
   const ids = [...new Set([...run.modelsMade, ...run.modelsRead, ...known.keys()])];
   const without = versions.filter(({ model_id }) => !model_id || !ids.includes(model_id));
@@ -32,6 +42,11 @@ export function Models({ run, models, versions }: { run: Run; models: readonly L
                 {run.modelsRead.includes(id) && <span class="chip">read by this run</span>}
                 {state && <span class="chip">{state}</span>}
                 <span class="grow" />
+                {editable && model?.status === "LOGGED_MODEL_READY" && (
+                  <Button kind="quiet" aria-label={`Register ${model.name ?? id}`} onClick={() => setRegistering(model)}>
+                    Register
+                  </Button>
+                )}
                 <a href={href(["lineage"], { kind: "logged_model", id })}>Lineage</a>
               </div>
               <p class="quiet">
@@ -48,6 +63,7 @@ export function Models({ run, models, versions }: { run: Run; models: readonly L
           </li>
         )}
       </ul>
+      {registering && <Register run={run} model={registering} close={() => setRegistering(undefined)} />}
     </Card>
   );
 }

@@ -37,7 +37,7 @@ export function Overview({ run, family, asOf, again }: OverviewProps) {
         <Params params={run.params} />
         {run.datasets.length > 0 && <Datasets datasets={run.datasets} />}
         {((models.value?.length ?? 0) > 0 || (versions.value?.length ?? 0) > 0 || made !== "|") && (
-          <Models run={run} models={models.value ?? []} versions={versions.value ?? []} />
+          <Models run={run} models={models.value ?? []} versions={versions.value ?? []} editable={editable} />
         )}
         {family.value && <FamilyCard run={run} family={family.value} />}
       </div>
