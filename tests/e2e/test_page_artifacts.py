@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import struct
 import wave
-import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,7 +14,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tests.browser import EVIL, PageServer, Tab, shown
+from tests.browser import EVIL, PageServer, Tab, axe, shown
+from tests.images import png
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
@@ -45,17 +44,6 @@ MARKDOWN = f"""<!-- not shown -->
 {EVIL} <a href="javascript:window.pwned=1">click</a>
 <svg onload="window.pwned=1"><style>* {{ display: none }}</style></svg>
 """
-
-
-def png(width: int, height: int, color: tuple[int, int, int]) -> bytes:
-    """An image of one color."""
-    rows = b"".join(b"\0" + bytes(color) * width for _ in range(height))
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def sound() -> bytes:
@@ -148,6 +136,7 @@ def test_the_tree_is_walked_by_keyboard_and_a_link_shows_the_same_file(logged: L
     page = logged.open(tab)
     tree = page.get_by_role("tree", name="Artifacts")
     shown(tree.get_by_role("treeitem", name="rows.csv")).to_be_visible()
+    axe(tab)
     tree.get_by_role("treeitem").first.focus()
     page.keyboard.type(" ")  # images, a folder: opens
     shown(tree.get_by_role("treeitem", name="val/cat")).to_contain_text("3 steps")
@@ -212,6 +201,7 @@ def test_a_csv_is_a_table_by_pages(logged: Logged, tab: Tab) -> None:
     page.get_by_role("button", name="Later rows").click()
     shown(page.get_by_text("Rows 101–200 of 250")).to_be_visible()
     shown(page.get_by_role("cell", name='a, "100"')).to_be_visible()
+    axe(tab)
 
 
 @pytest.mark.parametrize("name", ["zstd", "indexed"])

@@ -9,6 +9,8 @@ export type Source = { runId: string } | { modelId: string };
 export interface Entry {
   path: string;
   size: number | null;
+  /** Said beside its name, in place of the size. */
+  note?: string;
 }
 
 /** The last part of a path. */

@@ -44,12 +44,13 @@ export function Preview(props: PreviewProps) {
           Download
         </a>
       </header>
-      <Body key={path} {...props} />
+      <FileBody key={path} {...props} />
     </section>
   );
 }
 
-function Body({ source, path, size, choose }: PreviewProps) {
+/** What is in a file, as far as it is shown. */
+export function FileBody({ source, path, size, choose }: PreviewProps) {
   const kind = kindOf(path);
   const url = address(source, path);
   const name = nameOf(path);

@@ -99,7 +99,7 @@ function lines({ folders, open }: Folders, limits: ReadonlyMap<string, number>):
     for (const entry of rest.slice(0, limit)) {
       const folder = entry.size === null;
       const kind = folder ? "folder" : kindOf(entry.path);
-      found.push({ ...base, key: entry.path, path: entry.path, label: nameOf(entry.path), note: folder ? "" : size(entry.size ?? 0), kind });
+      found.push({ ...base, key: entry.path, path: entry.path, label: nameOf(entry.path), note: entry.note ?? (folder ? "" : size(entry.size ?? 0)), kind });
       if (folder && open.has(entry.path)) walk(entry.path, depth + 1);
     }
     if (rest.length > limit) found.push({ ...base, key: `${path}/+`, label: `Show more of ${counted(rest.length, "file")}`, note: "", kind: "more" });
