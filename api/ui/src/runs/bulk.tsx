@@ -6,7 +6,7 @@ import type { RunTable } from "../model";
 import { navigate } from "../router";
 import { post } from "../server";
 import { Button } from "../ui/button";
-import { Dialog } from "../ui/dialog";
+import { Dialog, Popover } from "../ui/dialog";
 import { toast, toastFault } from "../ui/toast";
 import { useLoaded } from "../loaded";
 import { exact } from "./cells";
@@ -37,9 +37,14 @@ interface BulkProps {
   stage: Stage;
   changed: (ids: readonly string[]) => void;
   clear: () => void;
+  /** Give them a color, or the one they would have. */
+  paint: ((color: number | null) => void) | undefined;
 }
 
-export function Bulk({ table, ids, columns, stage, changed, clear }: BulkProps) {
+const COLORS = ["Blue", "Orange", "Green", "Pink", "Purple", "Cyan", "Amber", "Red", "Olive", "Grey"];
+const PAINT_MAX = 100;
+
+export function Bulk({ table, ids, columns, stage, changed, clear, paint }: BulkProps) {
   const [form, setForm] = useState<"tag" | "move" | null>(null);
   const [busy, setBusy] = useState(false);
   const many = counted(ids.length, "run");
@@ -74,6 +79,22 @@ export function Bulk({ table, ids, columns, stage, changed, clear }: BulkProps) 
       <Button icon="folder" disabled={busy || ids.length > MOVE_MAX} onClick={() => setForm("move")}>
         Move
       </Button>
+      {paint && ids.length <= PAINT_MAX && (
+        <Popover label="Color" icon="star" text="Color">
+          {(close) => (
+            <div class="runs-colors">
+              {COLORS.map((name, color) => (
+                <button key={name} type="button" class={`runs-mark c${color}`} aria-label={name} title={name} onClick={() => (paint(color), close())}>
+                  <i />
+                </button>
+              ))}
+              <button type="button" class="link" onClick={() => (paint(null), close())}>
+                As it comes
+              </button>
+            </div>
+          )}
+        </Popover>
+      )}
       <Button icon="download" onClick={() => download(table, ids, columns)}>
         Export CSV
       </Button>

@@ -95,7 +95,7 @@ const METRICS_MAX = 5;
 
 /** The columns shown where nobody has chosen: those that tell runs apart; `before`, which were shown, stay. */
 export function defaults({ columns }: KnownColumns, before: readonly string[], several: boolean): string[] {
-  const found = ["status", "start_time", "duration"];
+  const found = ["status"];
   if (several) found.unshift("experiment_id");
   const most = Math.max(0, ...columns.filter(({ name }) => name.startsWith("metrics.")).map(({ runs }) => runs));
   const score = ({ name, runs }: Known) => (10 * runs) / (most || 1) + rank(name);
@@ -107,7 +107,7 @@ export function defaults({ columns }: KnownColumns, before: readonly string[], s
     const added = list.filter(({ name }) => !before.includes(name)).slice(0, Math.max(0, limit - kept.length));
     found.push(...[...kept, ...added].map(({ name }) => name));
   }
-  found.push("user_id");
+  found.push("start_time", "duration", "user_id");
   return [...before.filter((name) => found.includes(name)), ...found.filter((name) => !before.includes(name))];
 }
 

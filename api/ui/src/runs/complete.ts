@@ -36,7 +36,7 @@ export function completions(filter: string, caret: number, known: KnownColumns |
   const typed = typing?.text ?? "";
   const found: [string, string][] = [];
   if (place === "name") {
-    if (typed && before.length === 0 && /^[\w./-]+$/.test(filter.trim())) found.push([`run_name ILIKE '%${typed}%'`, "runs whose name has this"]);
+    if (typed && before.length === 0 && /^[\w-]+$/.test(filter.trim())) found.push([`run_name ILIKE '%${typed}%'`, "runs whose name has this"]);
     found.push(...names(typed, known));
     if (!typed || "not".startsWith(typed.toLowerCase())) found.push(["NOT ", "the opposite"]);
   } else if (place === "operator") {

@@ -33,24 +33,23 @@ const NONE: ReadonlySet<string> = new Set();
 export default function Workspace() {
   const { path, query } = route.value;
   const view = useMemo(() => viewOf(path, query), [path, query]);
-  // Other experiments begin with nothing selected and columns of their own.
-  return <Runs key={view.experiments.join(",")} view={view} />;
-}
-
-function Runs({ view }: { view: View }) {
   const several = view.experiments.length > 1;
   const experiments = useLoaded(
     (signal) => Promise.all(view.experiments.map((id) => get<{ experiment: Experiment }>("/api/2.0/mlflow/experiments/get", { experiment_id: id }, { signal }).then(({ experiment }) => experiment))),
-    [],
+    [view.experiments.join(",")],
   );
   const names = useMemo(() => new Map((experiments.value ?? []).map(({ experiment_id: id, name }) => [id, name])), [experiments.value]);
   const { known, error: columnsError, ask: askColumns } = useKnownColumns(view.experiments, view.stage);
-  const chosenForYou = useRef<readonly string[]>([]);
+  const of = view.experiments.join(",");
+  const chosenForYou = useRef<{ of: string; columns: readonly string[] }>({ of: "", columns: [] });
   const columns = useMemo(() => {
     if (view.columns) return view.columns;
-    if (known) chosenForYou.current = defaults(known, chosenForYou.current, several);
-    return known || chosenForYou.current.length ? chosenForYou.current : null;
-  }, [view.columns, known]);
+    if (!known) return null;
+    // What was shown stays; other experiments begin anew.
+    const before = chosenForYou.current.of === of ? chosenForYou.current.columns : [];
+    chosenForYou.current = { of, columns: defaults(known, before, several) };
+    return chosenForYou.current.columns;
+  }, [view.columns, known, of]);
   const wanted = useMemo(() => {
     if (!columns) return null;
     const all = view.side === "plots" ? ["params.*", "metrics.*"] : [];
@@ -61,6 +60,10 @@ function Runs({ view }: { view: View }) {
   const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
   const [brush, setBrush] = useState<ReadonlySet<string> | null>(null);
   const narrow = useNarrow();
+  useEffect(() => {
+    setSelected(NONE);
+    setBrush(null);
+  }, [of]);
 
   const rows = useMemo(() => {
     if (!table) return new Int32Array();
@@ -78,8 +81,8 @@ function Runs({ view }: { view: View }) {
     return { columns: all.map((name) => specOf(name, known?.byName)), pinned: 1 + pinned.length };
   }, [columns, view.pinned, known]);
 
-  const now = useRef({ columns, table, refresh, drawnNames: drawn, known });
-  now.current = { columns, table, refresh, drawnNames: drawn, known };
+  const now = useRef({ columns, table, rows, refresh, drawnNames: drawn, known });
+  now.current = { columns, table, rows, refresh, drawnNames: drawn, known };
   const metrics = useMemo(() => (known?.columns ?? []).filter(({ name }) => name.startsWith("metrics.")).map(({ name }) => name.slice(8)), [known]);
   const act = useMemo<Actions>(() => {
     const shown = () => now.current.columns ?? [];
@@ -112,7 +115,7 @@ function Runs({ view }: { view: View }) {
           for (const id of ids) on ? next.add(id) : next.delete(id);
           return next;
         }),
-      selectOnly: (ids) => setSelected(new Set(ids)),
+      selectAll: (on) => setSelected(on ? new Set([...now.current.rows].map((row) => now.current.table?.ids[row] as string)) : NONE),
       eye: (name, on) => {
         const { hidden, added } = viewNow();
         const shownAnyway = now.current.drawnNames.has(name);
@@ -139,11 +142,14 @@ function Runs({ view }: { view: View }) {
   const side: Side = empty ? "off" : choice;
   const exportNames = specs.columns.map(({ name }) => name);
 
+  const paint = (color: number | null) => {
+    const colors = new Map(viewNow().colors);
+    for (const id of selectedIds) color === null ? colors.delete(id) : colors.set(id, color);
+    changeView({ colors });
+  };
+
   const grid = (
     <section class="runs-table" aria-label="Table of runs">
-      {selectedIds.length > 0 && table ? (
-        <Bulk table={table} ids={selectedIds} columns={exportNames} stage={view.stage} changed={refresh} clear={() => setSelected(NONE)} />
-      ) : null}
       {error && !filterFault && !table ? (
         <Failed title="The runs could not be read" error={error} again={again} />
       ) : columnsError && !columns ? (
@@ -171,6 +177,9 @@ function Runs({ view }: { view: View }) {
           act={act}
         />
       )}
+      {selectedIds.length > 0 && table ? (
+        <Bulk table={table} ids={selectedIds} columns={exportNames} stage={view.stage} changed={refresh} clear={() => setSelected(NONE)} paint={nodes ? undefined : paint} />
+      ) : null}
     </section>
   );
   const charts = side !== "off" && (

@@ -52,7 +52,8 @@ export interface Actions {
   move: (column: string, before: string) => void;
   aggregate: (column: string, aggregate: string) => void;
   select: (ids: readonly string[], on: boolean) => void;
-  selectOnly: (ids: readonly string[]) => void;
+  /** All that the table shows, or none. */
+  selectAll: (on: boolean) => void;
   eye: (name: string, on: boolean) => void;
   toggle: (path: string) => void;
   goTo: (table: RunTable, row: number) => void;
@@ -307,7 +308,7 @@ export function RunGrid({ table, lines, columns, pinned, widths, sorts, selected
               ref={(input) => {
                 if (input) input.indeterminate = !all && selected.size > 0;
               }}
-              onChange={() => (selected.size ? act.selectOnly([]) : act.selectOnly(table.ids))}
+              onChange={() => act.selectAll(selected.size === 0)}
             />
           </div>
           <div role="columnheader" aria-colindex={2} class="runs-eye" title="Drawn on charts">
