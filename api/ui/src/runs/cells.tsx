@@ -1,5 +1,6 @@
 // What a cell of the table shows.
 
+import type { ComponentChild } from "preact";
 import { duration, moment, number } from "../format";
 import type { RunTable } from "../model";
 import { StatusBadge } from "../ui/text";
@@ -41,31 +42,35 @@ export function exact(table: RunTable, name: string, row: number): string {
   return column.kind === "time" ? new Date(value).toISOString() : String(value);
 }
 
-const NONE = <span class="none">–</span>;
+/** What stands in a cell: plain text wherever that will do, since a table that scrolls makes hundreds a second. */
+export interface Content {
+  shown: ComponentChild;
+  title?: string | undefined;
+  /** A class for what is none, or no number. */
+  mark?: string | undefined;
+}
 
-export function Value({ table, spec, row, names }: { table: RunTable; spec: Spec; row: number; names: ReadonlyMap<string, string> }) {
+const NONE: Content = { shown: "–", mark: "none" };
+
+export function content(table: RunTable, spec: Spec, row: number, names: ReadonlyMap<string, string>): Content {
   const column = table.columns.get(spec.name);
   if (!column) return NONE;
-  if (spec.name === "status") return <StatusBadge status={textAt(table, "status", row)} reason={textAt(table, REASON_COLUMN, row) || undefined} />;
+  if (spec.name === "status") return { shown: <StatusBadge status={textAt(table, "status", row)} reason={textAt(table, REASON_COLUMN, row) || undefined} /> };
   if (column.kind === "text") {
     const text = column.values[row];
     if (!text) return NONE;
     const shown = spec.name === "experiment_id" ? (names.get(text) ?? text) : text.length > 300 ? text.slice(0, 300) : text;
-    return <span title={text.slice(0, 2000)}>{shown}</span>;
+    return { shown, title: text.length > 2000 ? text.slice(0, 2000) : text };
   }
   const value = column.values[row] as number;
   if (column.missing?.[row] || (column.kind === "time" && Number.isNaN(value))) return NONE;
   const title = column.kind === "time" ? moment(value) : String(value);
-  return (
-    <span title={title} class={Number.isFinite(value) ? undefined : "runs-nan"}>
-      {figure(spec.name, value)}
-    </span>
-  );
+  return { shown: figure(spec.name, value), title, mark: Number.isFinite(value) ? undefined : "runs-nan" };
 }
 
-export function GroupValue({ table, spec, node, names }: { table: RunTable; spec: Spec; node: Node; names: ReadonlyMap<string, string> }) {
+export function groupContent(table: RunTable, spec: Spec, node: Node, names: ReadonlyMap<string, string>): Content {
   const { text, value, title } = summary(table, node, spec.name, spec.aggregate);
-  if (value !== undefined) return <span title={title}>{figure(spec.name, value)}</span>;
-  if (text && spec.name === "status" && !text.includes(" ")) return <StatusBadge status={text} />;
-  return <span title={title}>{spec.name === "experiment_id" ? (names.get(text ?? "") ?? text) : text}</span>;
+  if (value !== undefined) return { shown: figure(spec.name, value), title };
+  if (text && spec.name === "status" && !text.includes(" ")) return { shown: <StatusBadge status={text} /> };
+  return { shown: spec.name === "experiment_id" ? (names.get(text ?? "") ?? text) : text, title };
 }

@@ -14,7 +14,9 @@ export const RUNS_MAX = 100_000;
 /** More that changed at once are asked for as a whole. */
 const PATCH_MAX = 1000;
 const PATCH_EVERY_MS = 400;
-const COLUMNS_EVERY_MS = 4000;
+const COLUMNS_EVERY_MS = 5000;
+const COLUMNS_AT_FIRST = 300;
+const COLUMNS_OF_RUNS = 10_000;
 
 export interface Wanted {
   experiments: readonly string[];
@@ -40,18 +42,19 @@ export function ofFilter(error: unknown): error is Fault {
   return error instanceof Fault && error.status === 400 && error.body["position"] !== undefined;
 }
 
-export function useKnownColumns(experiments: readonly string[], stage: Stage): { known: KnownColumns | undefined; error: unknown; ask: () => void } {
+export function useKnownColumns(experiments: readonly string[], stage: Stage): { known: KnownColumns | undefined; error: unknown; ask: (maxRuns?: number) => void } {
   const [state, setState] = useState<{ key: string; known?: KnownColumns; error?: unknown }>({ key: "" });
   const key = `${experiments.join(",")} ${stage}`;
   const now = useRef(key);
   now.current = key;
-  const ask = () => {
-    post<{ runs: number; columns: Known[] }>(COLUMNS, { experiment_ids: experiments, run_view_type: stage }).then(
+  const ask = (maxRuns = COLUMNS_OF_RUNS) => {
+    post<{ runs: number; columns: Known[] }>(COLUMNS, { experiment_ids: experiments, run_view_type: stage, max_runs: maxRuns }).then(
       (answer) => now.current === key && setState({ key, known: known(answer) }),
       (error: unknown) => now.current === key && setState({ key, error }),
     );
   };
-  useEffect(ask, [key]);
+  // Those of a few runs, so that the table need not wait; whoever shows it asks for the others.
+  useEffect(() => ask(COLUMNS_AT_FIRST), [key]);
   return { known: state.key.split(" ")[0] === key.split(" ")[0] ? state.known : undefined, error: state.error, ask };
 }
 
@@ -60,6 +63,7 @@ export function useRuns(wanted: Wanted, askColumns: () => void): Omit<Runs, "kno
   const [state, setState] = useState<{ table: RunTable | undefined; error: unknown; loading: boolean; of: string }>({ table: undefined, error: undefined, loading: true, of: "" });
   const names = wanted.columns && [...new Set([...BASE, ...wanted.columns])].filter((name) => name !== "duration");
   const of = JSON.stringify([wanted.experiments, wanted.filter, wanted.stage]);
+  const experimentsKey = JSON.stringify([wanted.experiments]).slice(0, -1);
   const source = useRef<Source | null>(null);
   source.current ??= new Source(setState);
   const columns = names ? listKey(names) : "";
@@ -83,7 +87,11 @@ export function useRuns(wanted: Wanted, askColumns: () => void): Omit<Runs, "kno
     };
   }, [wanted.experiments.join(",")]);
   useEffect(() => () => source.current?.close(), []);
-  const mine = state.of.startsWith(JSON.stringify([wanted.experiments]).slice(0, -1));
+  const first = state.table !== undefined && state.of.startsWith(experimentsKey) ? experimentsKey : "";
+  useEffect(() => {
+    if (first) asking.current();
+  }, [first]);
+  const mine = state.of.startsWith(experimentsKey);
   return {
     table: mine || !state.of ? state.table : undefined,
     error: state.error,

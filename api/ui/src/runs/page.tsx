@@ -55,7 +55,7 @@ export default function Workspace() {
     const all = view.side === "plots" ? ["params.*", "metrics.*"] : [];
     return [...new Set([...columns, ...view.sorts.map(({ column }) => column), ...view.groupBy, ...all])];
   }, [columns, view.sorts, view.groupBy, view.side]);
-  const { table, error, loading, refresh, again } = useRuns({ experiments: view.experiments, filter: view.filter, stage: view.stage, columns: wanted }, askColumns);
+  const { table, error, loading, refresh, again } = useRuns({ experiments: view.experiments, filter: view.filter, stage: view.stage, columns: wanted }, () => askColumns());
 
   const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
   const [brush, setBrush] = useState<ReadonlySet<string> | null>(null);
@@ -153,7 +153,7 @@ export default function Workspace() {
       {error && !filterFault && !table ? (
         <Failed title="The runs could not be read" error={error} again={again} />
       ) : columnsError && !columns ? (
-        <Failed title="The runs could not be read" error={columnsError} again={askColumns} />
+        <Failed title="The runs could not be read" error={columnsError} again={() => askColumns()} />
       ) : !table ? (
         filterFault ? <Empty title="The filter is not understood" icon="filter" /> : <Loading />
       ) : empty ? (

@@ -6,7 +6,7 @@ import { counted } from "../format";
 import type { RunTable } from "../model";
 import { href } from "../router";
 import { Icon } from "../ui/icon";
-import { GroupValue, isNumeric, Value } from "./cells";
+import { type Content, content, groupContent, isNumeric } from "./cells";
 import { ColumnHeader } from "./header";
 import { EditCell } from "./edit";
 import type { Spec } from "./columns";
@@ -92,6 +92,8 @@ export function RunGrid({ table, lines, columns, pinned, widths, sorts, selected
     const grid = box.current;
     if (!grid) return;
     const { scrollTop, scrollLeft, clientHeight, clientWidth } = grid;
+    // What sticks is a layer of its own in each row; there are none where nothing has been scrolled aside.
+    grid.classList.toggle("aside", scrollLeft > 0);
     const top = Math.max(0, Math.floor(scrollTop / ROW / STEP) * STEP - OVERSCAN);
     const bottom = Math.ceil((scrollTop + clientHeight) / ROW / STEP) * STEP + OVERSCAN;
     const left = Math.floor(scrollLeft / 200) * 200;
@@ -326,6 +328,8 @@ export function RunGrid({ table, lines, columns, pinned, widths, sorts, selected
   );
 }
 
+const NAMED: Content = { shown: null };
+
 interface LineProps {
   table: RunTable;
   line: number;
@@ -365,12 +369,14 @@ class Line extends Component<LineProps> {
     const name = node ? node.label : nameAt(table, row);
     const cell = (spec: Laid, at: number) => {
       const index = at + 2;
+      const { shown, title, mark } = at === 0 ? NAMED : node ? groupContent(table, spec, node, experiments) : content(table, spec, row, experiments);
       return (
         <div
           key={spec.name}
           role="gridcell"
           aria-colindex={index + 1}
-          class={`runs-cell ${spec.numeric ? "number" : ""} ${isEditable(spec) && !node ? "editable" : ""}`}
+          class={`runs-cell ${spec.numeric ? "number" : ""} ${mark ?? ""} ${isEditable(spec) && !node ? "editable" : ""}`}
+          title={title}
           style={{ width: `${spec.width}px` }}
           data-at={`${line}:${index}`}
           tabIndex={active === index ? 0 : -1}
@@ -391,10 +397,8 @@ class Line extends Component<LineProps> {
                 {name}
               </a>
             )
-          ) : node ? (
-            <GroupValue table={table} spec={spec} node={node} names={experiments} />
           ) : (
-            <Value table={table} spec={spec} row={row} names={experiments} />
+            shown
           )}
         </div>
       );
