@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import EVIL, PageServer, Tab, shown
+from tests.browser import EVIL, PageServer, Tab, axe, shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
@@ -59,7 +59,7 @@ def chart(page: Any, name: str) -> Any:
 
 
 def names(page: Any) -> list[str]:
-    found: list[str] = page.locator(".panels .panel").evaluate_all("all => all.map(one => one.ariaLabel)")
+    found: list[str] = page.locator(".chart-panels .chart-panel").evaluate_all("all => all.map(one => one.ariaLabel)")
     return found
 
 
@@ -101,7 +101,7 @@ def test_each_metric_has_a_panel_in_the_section_of_its_prefix(
     shown(panel(page, "system/cpu")).to_be_visible(timeout=20_000)
     assert names(page) == ["train/acc", "train/lr", "system/cpu"]
     page.get_by_label("Find a metric").fill("cpu")
-    shown(page.locator(".panels .panel")).to_have_count(1)
+    shown(page.locator(".chart-panels .chart-panel")).to_have_count(1)
 
 
 def test_one_crosshair_stands_in_all_panels_and_tells_the_values(
@@ -197,10 +197,10 @@ def test_panels_are_dragged_and_moved_and_stay_so(page_server: PageServer, tab: 
     page = opened(tab, page_server, experiment)
     head = panel(page, "spiky").locator("header")
     head.drag_to(panel(page, "loss"), target_position={"x": 10, "y": 60})
-    page.wait_for_function("document.querySelector('.panels .panel').ariaLabel === 'spiky'")
+    page.wait_for_function("document.querySelector('.chart-panels .chart-panel').ariaLabel === 'spiky'")
     panel(page, "odd").get_by_role("button", name="More for odd").click()
     page.get_by_role("menuitem", name="Move back").click()
-    page.wait_for_function("document.querySelectorAll('.panels .panel')[1].ariaLabel === 'odd'")
+    page.wait_for_function("document.querySelectorAll('.chart-panels .chart-panel')[1].ariaLabel === 'odd'")
     page.reload()
     shown(panel(page, "odd")).to_be_visible(timeout=20_000)
     assert names(page)[:3] == ["spiky", "odd", "loss"]
@@ -254,6 +254,14 @@ def test_only_panels_that_are_seen_ask_for_points(page_server: PageServer, tab: 
 def keys(request: Any) -> list[str]:
     found: list[str] = json.loads(request.post_data)["keys"] if request.url.endswith("/v1/series") else []
     return found
+
+
+def test_charts_are_accessible(page_server: PageServer, tab: Tab, experiment: str) -> None:
+    page = opened(tab, page_server, experiment)
+    axe(tab)
+    page.get_by_role("button", name="Show loss in full screen").click()
+    shown(page.get_by_role("region", name="Values").locator("li")).to_have_count(3)
+    axe(tab)
 
 
 def test_names_never_become_markup(page_server: PageServer, tab: Tab, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ function SectionBox({ section: { name, keys }, only, settings, ...rest }: Sectio
           </button>
         </h2>
       )}
-      <div class="panels" id={id} hidden={closed}>
+      <div class="chart-panels" id={id} hidden={closed}>
         {!closed && keys.slice(0, most).map((key, i) => <Panel key={key} name={key} before={keys[i - 1]} after={keys[i + 1]} settings={settings} {...rest} />)}
       </div>
       {!closed && keys.length > most && (

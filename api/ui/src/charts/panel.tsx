@@ -54,7 +54,7 @@ export function Panel(props: PanelProps) {
     ...(after === undefined ? [] : [{ label: "Move on", icon: "right" as const, act: () => place(after, true) }]),
   ];
   return (
-    <section ref={box} class={`panel ${side ? `drop-${side}` : ""}`} aria-label={name} onDragOver={over} onDragLeave={() => setSide("")} onDrop={drop}>
+    <section ref={box} class={`chart-panel ${side ? `drop-${side}` : ""}`} aria-label={name} onDragOver={over} onDragLeave={() => setSide("")} onDrop={drop}>
       <header
         draggable
         onDragStart={(event) => {
@@ -84,7 +84,7 @@ function Title({ name, settings }: PanelProps) {
         {start ? name.slice(start.length + 1) : name}
       </h3>
       {(settings.zoom[name] ?? settings.zoom[ALL]) && (
-        <button type="button" class="zoomed" onClick={() => zoomTo(name, null)}>
+        <button type="button" class="chart-zoomed" onClick={() => zoomTo(name, null)}>
           Reset zoom
         </button>
       )}
@@ -142,7 +142,7 @@ export function FullPanel(props: PanelProps) {
         close();
       }}
     >
-      <section class="panel">
+      <section class="chart-panel">
         <header>
           <Title {...props} />
           <Actions {...props} plot={plot} more={[]} />
