@@ -1,5 +1,12 @@
-import { Empty } from "../ui/states";
+// Endpoints: all, or one.
 
-export default function Endpoints() {
-  return <Empty title="Endpoints" />;
+import "../registry/registry.css";
+import "./endpoints.css";
+import { route } from "../router";
+import { Endpoint } from "./endpoint";
+import { Endpoints } from "./list";
+
+export default function EndpointsPage() {
+  const [, name] = route.value.path;
+  return name ? <Endpoint key={name} name={name} /> : <Endpoints />;
 }

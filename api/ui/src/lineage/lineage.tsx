@@ -57,6 +57,12 @@ function detail(node: LineageNode): string {
   return node.status ? node.status.charAt(0) + node.status.slice(1).toLowerCase() : "";
 }
 
+/** The label of an edge, short: of a route the alias, for its model stands beside it. */
+function said(label: string): string {
+  const short = label.replace(/^[^@]*(?=@)/, "");
+  return short.length > 14 ? `${short.slice(0, 13)}…` : short;
+}
+
 /** All that leads to a node and all that came of it. */
 function related(graph: Graph, key: string): Set<string> {
   const found = new Set([key]);
@@ -90,10 +96,9 @@ function Picture({ graph, asOf }: { graph: Graph; asOf: string }) {
                 <g key={`${from}\n${to}`} class={dim(from, to)}>
                   <path d={`M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`} />
                   <circle cx={x2} cy={y2} r="3" />
-                  {label && (
+                  {label && lit?.has(from) && lit.has(to) && (
                     <text x={(x1 + x2) / 2} y={(y1 + y2) / 2 - 5} text-anchor="middle">
-                      {label.length > 14 ? `${label.slice(0, 13)}…` : label}
-                      <title>{label}</title>
+                      {said(label)}
                     </text>
                   )}
                 </g>
@@ -122,7 +127,7 @@ function Picture({ graph, asOf }: { graph: Graph; asOf: string }) {
                   key={node.key}
                   class={`lineage-node ${node.kind} ${graph.start.includes(node.key) ? "start" : ""} ${node.missing ? "missing" : ""} ${dim(node.key)}`}
                   style={{ left: `${x}px`, top: `${y}px`, width: `${WIDTH}px`, height: `${HEIGHT}px` }}
-                  title={`${label}: ${node.name}${text ? `\n${text}` : ""}`}
+                  title={[`${label}: ${node.name}`, text, ...graph.edges.filter(({ to, label: how }) => to === node.key && how).map(({ from, label: how }) => `${how}: ${places.get(from)?.node.name ?? from}`)].filter(Boolean).join("\n")}
                   onMouseEnter={() => setOver(node.key)}
                   onMouseLeave={() => setOver("")}
                   onFocusIn={() => setOver(node.key)}

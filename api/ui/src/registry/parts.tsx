@@ -240,7 +240,7 @@ export function Facts({ facts }: { facts: readonly (readonly [string, ComponentC
 
 export function Card({ title, children, actions, class: more }: { title: string; children: ComponentChildren; actions?: ComponentChildren; class?: string }) {
   return (
-    <section class={`card panel ${more ?? ""}`} aria-label={title}>
+    <section class={`card part ${more ?? ""}`} aria-label={title}>
       <header>
         <h2>{title}</h2>
         {actions}
