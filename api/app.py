@@ -35,6 +35,7 @@ from headrace.api import (
     saved_views,
     series,
     signatures,
+    system,
     telemetry,
 )
 from headrace.api.appender import Appender
@@ -66,6 +67,7 @@ from headrace.api.mlflow.documents import Documents
 from headrace.api.origin import Told
 from headrace.api.pages import Pages
 from headrace.api.point_aggregates import PointAggregates
+from headrace.api.rates import Rates
 from headrace.api.registering import Registering
 from headrace.api.services import Services
 from headrace.api.serving import routes as endpoints
@@ -101,7 +103,7 @@ ROUTERS = (
         for module in (gateway, artifacts, multipart, run_columns, run_table, sql, feed_routes, rebuilding)
     ),
     *(module.router for module in (series, metric_history, changes, life_cycle, export, compare, correlations, gc)),
-    *(module.router for module in (find, endpoints, saved_views, health, telemetry, apidocs, page)),
+    *(module.router for module in (find, endpoints, saved_views, health, system, telemetry, apidocs, page)),
 )
 DESCRIPTION = "MLflow's REST API 2.0, the ingest gateway and the queries of Headrace. Errors: `{error_code, message}`."
 
@@ -160,6 +162,7 @@ def create_app(
             Eraser(Sweeper(log, views), views, engine, tracking, past, store, clock),
             Registering(engine, tracking, store, clock),
             fleet,
+            Rates(ends, engine, clock),
         )
         app.state.telemetry = telemetry.Telemetry(app.state.services)
         app.state.sql = Running()
@@ -172,7 +175,8 @@ def create_app(
             await tracking.command(limits.DEFAULT_EXPERIMENT_ID, default)
         watchdog = Watchdog(engine, appender, clock, settings.heartbeat_misses)
         registering = app.state.services.registering
-        at_work = [asyncio.create_task(one.run()) for one in (watchdog, registering)] if changes else []
+        workers = (watchdog, registering, app.state.services.rates) if changes else ()
+        at_work = [asyncio.create_task(one.run()) for one in workers]
         if changes:
             fleet.start()
         try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.api.mlflow.documents import Documents
     from headrace.api.pages import Pages
     from headrace.api.point_aggregates import PointAggregates
+    from headrace.api.rates import Rates
     from headrace.api.registering import Registering
     from headrace.api.serving.fleet import Fleet
     from headrace.api.stores.store import ArtifactStore
@@ -54,6 +55,7 @@ class Services:
     eraser: Eraser
     registering: Registering
     fleet: Fleet
+    rates: Rates
 
 
 def services(request: Request) -> Services:
