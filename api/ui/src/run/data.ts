@@ -56,6 +56,13 @@ export interface Run {
   modelsMade: readonly string[];
 }
 
+const collator = new Intl.Collator(undefined, { numeric: true });
+
+/** In the order of their keys as people count: layer 2 before layer 10. */
+function natural<T extends { key: string }>(found: readonly T[]): T[] {
+  return [...found].sort((a, b) => collator.compare(a.key, b.key));
+}
+
 /** A run now, or as of a position or time of the log. Throws Fault. */
 export async function readRun(runId: string, asOf: string, options?: Options): Promise<Run> {
   const asked = { run_id: runId, as_of: asOf };
@@ -65,9 +72,9 @@ export async function readRun(runId: string, asOf: string, options?: Options): P
   ]);
   return {
     info: run.info,
-    params: run.data.params ?? [],
+    params: natural(run.data.params ?? []),
     tags: new Map((run.data.tags ?? []).map(({ key, value }) => [key, value])),
-    metrics,
+    metrics: natural(metrics),
     datasets: run.inputs?.dataset_inputs ?? [],
     modelsRead: (run.inputs?.model_inputs ?? []).map(({ model_id }) => model_id),
     modelsMade: (run.outputs?.model_outputs ?? []).map(({ model_id }) => model_id),

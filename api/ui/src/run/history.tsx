@@ -107,7 +107,7 @@ function One({ entry }: { entry: Entry }) {
       {rest > 0 && <button type="button" class="link" onClick={() => setWhole(true)}>{rest} more</button>}
       <p class="quiet by">
         {entry.actor ? <>by <b>{entry.actor}</b></> : "by nobody named"} with {entry.source || "an unnamed client"} · {moment(entry.logged_ms)} ·{" "}
-        <a href={href(route.value.path, { as_of: after(entry.position) })}>See the run as of then</a>
+        <a href={href(route.value.path, { as_of: entry.logged_ms })}>See the run as of then</a>
       </p>
     </li>
   );
@@ -121,12 +121,6 @@ function said({ type, changes }: Entry): string {
     if (kinds.size === 1) return kinds.has("params") ? "Params were logged" : "Tags were set";
   }
   return SAID[kind] ?? type;
-}
-
-/** The position behind an event: the run with it. */
-function after(position: string): string {
-  const [topic, partition, offset] = position.split("/");
-  return `${topic}/${partition}/${Number(offset) + 1}`;
 }
 
 function OneChange({ change: { field, from, to } }: { change: Change }) {

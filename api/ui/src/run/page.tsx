@@ -91,7 +91,7 @@ function Head({ run, family, asOf }: { run: Run; family: Family | undefined; asO
         ))}
       </nav>
       <div class="run-title">
-        <h1>{info.run_name || info.run_id}</h1>
+        <h1 title={info.run_name}>{info.run_name || info.run_id}</h1>
         <StatusBadge status={info.status} reason={run.tags.get("headrace.status_reason")} />
         <span class="grow" />
         {!asOf && <Actions run={run} family={family} />}
@@ -124,7 +124,7 @@ function Notices({ run, asOf, again }: { run: Run; asOf: string; again: () => vo
     <>
       {asOf && (
         <p class="run-notice" role="status">
-          <Icon name="clock" /> The run as it was {/^\d+$/.test(asOf) ? moment(Number(asOf)) : `at ${asOf}`}; charts, console and artifacts are of now.
+          <Icon name="clock" /> The run as it was at {/^\d+$/.test(asOf) ? moment(Number(asOf)) : asOf}; charts, console and artifacts are of now.
           <a href={href(route.value.path, new URLSearchParams([...route.value.query].filter(([name]) => name !== "as_of")))}>Back to now</a>
         </p>
       )}
