@@ -246,7 +246,11 @@ def test_a_long_console_shows_its_end_goes_back_and_goes_on(page_server: PageSer
 def test_curves_and_samples_of_the_machine_have_charts_of_their_own(trained: Trained, tab: Tab) -> None:
     page = tab.open(trained.server, f"runs/{trained.run_id}")
     page.get_by_role("tab", name="Charts").click()
-    shown(page.get_by_role("tabpanel", name="Charts").locator("canvas")).to_have_count(2)
+    charts = page.get_by_role("tabpanel", name="Charts")
+    for name in ("loss", "accuracy"):
+        shown(charts.get_by_text(name, exact=True).first).to_be_visible()
+    shown(charts.locator("canvas").first).to_be_visible()
+    shown(charts).not_to_contain_text("cpu_utilization_percentage")
     page.get_by_role("tab", name="System").click()
     system = page.get_by_role("tabpanel", name="System")
     shown(system).to_contain_text("cpu_utilization_percentage")
