@@ -21,8 +21,9 @@ DOWNLOAD_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
 }
-"""On every download: no browser runs it in our origin, and no page of another origin uses it."""
+"""On every download: no browser runs it in our origin, no page of another origin uses it, and none shows an old one."""
 _SHOWN_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'self'"

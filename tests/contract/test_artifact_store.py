@@ -117,6 +117,12 @@ def test_a_download_is_nothing_that_a_browser_runs_in_our_origin(store: Artifact
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
+def test_a_browser_asks_anew_for_a_file_that_may_have_been_replaced(store: ArtifactStore) -> None:
+    write(store, "log.txt", b"first")
+    assert get(store, "log.txt", range="bytes=0-3").headers["cache-control"] == "private, no-cache"
+    assert get(store, "log.txt").headers["etag"]
+
+
 @pytest.mark.parametrize("name", ["evil.js", "evil.mjs", "evil.JS", "evil.css", "EVIL.CSS"])
 def test_a_file_is_never_answered_as_a_script_or_style_that_a_page_of_ours_could_load(
     store: ArtifactStore, name: str

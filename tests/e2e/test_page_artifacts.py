@@ -169,6 +169,20 @@ def test_a_long_log_is_read_in_part_and_its_end_as_well(logged: Logged, tab: Tab
     assert lengths == [262_144, 262_144, 1_048_576]
 
 
+def test_of_a_file_of_5_gb_a_megabyte_is_read(logged: Logged, tab: Tab, asked: list[Any]) -> None:
+    logged.put("huge/rows.csv", b"name,value\n" + b"x,1\n" * 300_000)
+    arguments = logged.server.process.args
+    assert isinstance(arguments, list)
+    folder = Path(arguments[arguments.index("--data-dir") + 1])
+    (file,) = folder.glob(f"artifacts/*/{logged.run_id}/artifacts/huge/rows.csv")
+    os.truncate(file, 5_000_000_000)
+    page = logged.open(tab, "huge/rows.csv")
+    shown(page.get_by_text("The first 1.0 MB of 5.0 GB")).to_be_visible()
+    shown(page.get_by_text("Rows 1–100 of 50,000+")).to_be_visible()
+    assert [x.headers["content-length"] for x in asked if "/artifacts/huge/rows.csv" in x.url] == ["1048576"]
+    logged.server.http.delete(f"/api/2.0/mlflow-artifacts/artifacts/{file.relative_to(folder / 'artifacts')}")
+
+
 def test_markdown_is_shown_with_images_beside_it_and_nothing_of_it_runs(logged: Logged, tab: Tab) -> None:
     page = logged.open(tab, "notes/README.md")
     document = page.get_by_role("region", name="Markdown")

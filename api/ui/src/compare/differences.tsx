@@ -38,7 +38,7 @@ export function Differences({ comparison: { runs }, lines, refs, base, fold, lea
   const to = Math.min(lines.length, Math.ceil((span.top + span.height) / ROW_PX) + BEYOND);
   const baseAt = runs.findIndex(({ run_id }) => run_id === base);
   return (
-    <div ref={box} class="differences scroll card" role="region" aria-label="Differences" tabIndex={0} onScroll={look}>
+    <div ref={box} class={`differences scroll card ${baseAt < 0 ? "" : "measured"}`} role="region" aria-label="Differences" tabIndex={0} onScroll={look}>
       <table aria-rowcount={lines.length + 1}>
         <colgroup>
           <col class="fact" />

@@ -39,6 +39,9 @@ export const SECTIONS: Readonly<Record<string, string>> = {
 
 export type Aggregate = "last" | "min" | "max";
 
+const OWN_ORDER = new Set(["attributes", "code", "environment"]);
+const byName = new Intl.Collator("en", { numeric: true }).compare;
+
 /** A line of the table: the heading of a section, or a fact. */
 export type Line = { heading: string; count: number; section: string; folded: boolean } | { row: Row };
 
@@ -49,6 +52,8 @@ export function linesOf(rows: readonly Row[], { find, aggregate, folded }: { fin
   for (const [section, heading] of Object.entries(SECTIONS)) {
     const found = rows.filter((row) => row.section === section && (!row.aggregate || row.aggregate === aggregate) && (!word || row.key.toLowerCase().includes(word)));
     if (!found.length) continue;
+    // Attributes, code and environment have an order of their own; all else goes by name, 2 before 10.
+    if (!OWN_ORDER.has(section)) found.sort((a, b) => byName(a.key, b.key));
     lines.push({ heading, count: found.length, section, folded: folded.has(section) });
     if (!folded.has(section)) lines.push(...found.map((row) => ({ row })));
   }

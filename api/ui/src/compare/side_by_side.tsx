@@ -60,7 +60,7 @@ function Files({ runs, path, entries }: { runs: readonly RunRef[]; path: string;
           const at = series?.get(run.id)?.findLast((one) => one.step <= step);
           const entry = entries.get(run.id)?.find((one) => one.path === (series ? at?.path : path));
           return (
-            <figure key={run.id} class="card">
+            <figure key={run.id} class={`card ${entry ? "" : "none"}`}>
               <figcaption>
                 <i class={`swatch c${run.color}${run.dashed ? " dashed" : ""}`} />
                 <a class="clip" href={href(["experiments", run.experiment, "runs", run.id], { tab: "artifacts", file: entry?.path ?? null })} title={run.name}>
