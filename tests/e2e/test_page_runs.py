@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser import EVIL, PageServer, Tab, shown
+from tests.browser import EVIL, PageServer, Tab, axe, shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
@@ -259,6 +260,60 @@ def test_what_runs_log_is_seen_in_the_table_as_it_comes(page_server: PageServer,
     shown(row(page, "going")).to_contain_text("0.125")
     page_server.post("runs/update", {"run_id": run_id, "status": "FAILED"})
     shown(row(page, "going")).to_contain_text("Failed")
+
+
+def test_of_many_runs_only_those_in_sight_are_in_the_page(page_server: PageServer, tab: Tab) -> None:
+    experiment = page_server.experiment("many")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: page_server.run(experiment, f"run {i}", seed=str(i)), range(300)))
+    page = tab.open(page_server, f"experiments/{experiment}?side=off&cols=params.seed&sort=-params.seed")
+    shown(page.get_by_text("300 runs", exact=True)).to_be_visible()
+    shown(row(page, "run 299")).to_be_visible()
+    assert page.locator(".runs-line").count() < 60
+    page.get_by_role("gridcell").nth(2).focus()
+    page.keyboard.press("Control+End")
+    shown(row(page, re.compile("run 0$|run 00"))).to_be_visible()
+    shown(page.get_by_role("link", name="run 0", exact=True)).to_be_in_viewport()
+    assert page.locator(".runs-line").count() < 60
+    page.keyboard.press("Control+a")
+    shown(page.get_by_text("300 selected")).to_be_visible()
+
+
+def test_runs_are_taken_off_the_charts_and_given_colors(page_server: PageServer, experiment: str, tab: Tab) -> None:
+    page = tab.open(page_server, f"experiments/{experiment}")
+    eye = page.get_by_role("button", name="Draw mlp-1")
+    shown(eye).to_have_attribute("aria-pressed", "true")
+    eye.click()
+    shown(eye).to_have_attribute("aria-pressed", "false")
+    page.get_by_role("checkbox", name="Select cnn-1", exact=True).check()
+    page.get_by_role("button", name="Color", exact=True).click()
+    page.get_by_role("button", name="Red", exact=True).click()
+    shown(page.get_by_role("button", name="Draw cnn-1")).to_have_class(re.compile(r"\bc7\b"))
+    page.reload()
+    shown(page.get_by_role("button", name="Draw cnn-1")).to_have_class(re.compile(r"\bc7\b"))
+    shown(page.get_by_role("button", name="Draw mlp-1")).to_have_attribute("aria-pressed", "false")
+
+
+def test_columns_are_dragged_to_another_place(page_server: PageServer, experiment: str, tab: Tab) -> None:
+    page = tab.open(page_server, f"experiments/{experiment}?side=off&cols=status,params.lr,metrics.loss")
+    wait_for(page, "cnn-2", "cnn-1", "mlp-2", "mlp-1")
+    page.get_by_role("button", name="loss", exact=True).drag_to(page.get_by_role("button", name="Status", exact=True))
+    page.wait_for_url(re.compile("cols=metrics.loss%2Cstatus%2Cparams.lr"))
+    titles = page.locator(".runs-sort .clip").all_text_contents()
+    assert titles == ["Name", "loss", "Status", "lr"]
+
+
+def test_the_workspace_can_be_used_by_everyone(page_server: PageServer, experiment: str, tab: Tab) -> None:
+    page = tab.open(page_server, f"experiments/{experiment}?side=off&group=params.model&open=cnn")
+    wait_for(page, "cnn", "cnn-2", "cnn-1", "mlp")
+    page.get_by_role("checkbox", name="Select cnn-1", exact=True).check()
+    axe(tab)
+    page.get_by_role("button", name="Columns", exact=True).click()
+    axe(tab)
+    page.keyboard.press("Escape")
+    page.emulate_media(color_scheme="dark")
+    page.get_by_role("combobox", name="Filter runs").press_sequentially("me")
+    axe(tab)
 
 
 def test_an_experiment_without_runs_says_how_to_log_one(page_server: PageServer, tab: Tab) -> None:

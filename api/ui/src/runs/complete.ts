@@ -1,6 +1,6 @@
 // What could stand next in a filter: names, operators, values that runs have, and what joins comparisons.
 
-import { AGGREGATES, atBest, ATTRIBUTES, type KnownColumns, quoted } from "./columns";
+import { AGGREGATES, atBest, ATTRIBUTES, type KnownColumns, quoted } from "./columns.ts";
 
 /** Something to put in the place of the characters from `from` to `to`. */
 export interface Completion {
@@ -96,10 +96,11 @@ function names(typed: string, known: KnownColumns | undefined): [string, string]
     return of.map((one): [string, string] => [`metrics.${quoted(base)}.${one}`, "aggregate"]).filter(([name]) => name.startsWith(typed));
   }
   const attributes = Object.keys(ATTRIBUTES).map((name): [string, string] => [name, "attribute"]);
-  const found = [...attributes, ...all, ...MORE_NAMES.map((name): [string, string] => [name, ""])].filter(([name]) => name.toLowerCase().includes(wanted));
+  const found = [...attributes, ...all].filter(([name]) => name.toLowerCase().includes(wanted));
+  const more = MORE_NAMES.filter((name) => name.includes(wanted)).map((name): [string, string] => [name, ""]);
   // What begins so, or has a key that does, comes first.
   const score = ([name]: [string, string]) => (name.toLowerCase().startsWith(wanted) ? 0 : name.toLowerCase().includes(`.${wanted}`) ? 1 : 2);
-  return found.sort((a, b) => score(a) - score(b));
+  return [...found.sort((a, b) => score(a) - score(b)), ...more];
 }
 
 function values(name: string, typed: string, known: KnownColumns | undefined): string[] {

@@ -28,6 +28,8 @@ import { changeView, nextSorts, type Side, toggled, type View, viewNow, viewOf }
 
 /** Of a group's runs so many are drawn one by one. */
 const DRAWN_OF_GROUPS = 200;
+/** A band is of so many of its runs at most. */
+const GROUP_MAX = 1000;
 const NONE: ReadonlySet<string> = new Set();
 
 export default function Workspace() {
@@ -270,7 +272,7 @@ function useDrawn(table: RunTable | undefined, rows: Int32Array, nodes: ReturnTy
     if (nodes) {
       const shown = leaves(nodes).filter(({ path }, at) => (at < count && !hidden.has(path)) || added.has(path));
       const drawn = colored(shown.map(({ path }) => path), colors);
-      const groups = shown.map(({ path, rows: of }) => ({ name: labelOf(path), color: drawn.get(path)?.color ?? 0, runIds: [...of].map((row) => table.ids[row] as string) }));
+      const groups = shown.map(({ path, rows: of }) => ({ name: labelOf(path), color: drawn.get(path)?.color ?? 0, runIds: [...of.subarray(0, GROUP_MAX)].map((row) => table.ids[row] as string) }));
       const share = Math.max(1, Math.floor(DRAWN_OF_GROUPS / Math.max(1, shown.length)));
       const runs = shown.flatMap((node) => refs(table, [...node.rows.slice(0, share)], colors).map((run) => ({ ...run, color: drawn.get(node.path)?.color ?? 0, dashed: false })));
       return { drawn, runs, groups };
@@ -288,7 +290,7 @@ function useDrawn(table: RunTable | undefined, rows: Int32Array, nodes: ReturnTy
   }, [table, rows, nodes, count, hidden, added, colors]);
   // Charts are told of other runs only where they are others: rows that change tell of themselves.
   const held = useRef({ key: "", found });
-  const key = JSON.stringify([found.runs, found.groups]);
+  const key = useMemo(() => JSON.stringify([found.runs, found.groups]), [found]);
   if (held.current.key !== key) held.current = { key, found };
   return held.current.found;
 }

@@ -198,6 +198,7 @@ export function RunGrid({ table, lines, columns, pinned, widths, sorts, selected
       End: () => go(whole ? count - 1 : line, whole ? column : laid.length + 1),
       " ": () => check(line, !idsOf(line).every((id) => selected.has(id)), event.shiftKey),
       F2: () => begin(line, column),
+      Escape: () => act.selectAll(false),
       Enter: () => {
         if (item < 0) act.toggle((lines.groups[-1 - item] as Node).path);
         else if (column === 0) check(line, !selected.has(table.ids[item] as string), false);
