@@ -176,7 +176,8 @@ def test_the_content_policy_forbids_script_from_elsewhere(filled: PageServer, ta
     assert "unsafe" not in policy
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.pwned=1\">')")
     page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.pwned=1'}))")
-    page.wait_for_function("document.querySelector('img[src=x]').complete")
+    loaded = "new Promise((done) => image.complete ? done() : image.addEventListener('error', done))"
+    page.evaluate(f"(() => {{ const image = document.querySelector('img[src=x]'); return {loaded}; }})()")
     assert page.evaluate("window.pwned") is None
     assert any("Content Security Policy" in fault for fault in tab.faults)
     tab.faults.clear()

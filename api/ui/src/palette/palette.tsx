@@ -107,6 +107,7 @@ function Find({ close, help }: { close: () => void; help: () => void }) {
   const [asked, setAsked] = useState<string | null>(null);
   const [error, setError] = useState<unknown>();
   const [at, setAt] = useState(0);
+  const moved = useRef(false);
   const box = useRef<HTMLDialogElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const id = useId();
@@ -128,7 +129,7 @@ function Find({ close, help }: { close: () => void; help: () => void }) {
             setHits(answer.hits);
             setError(undefined);
             setAsked(words);
-            setAt(0);
+            if (!moved.current) setAt(0);
           },
           (fault: unknown) => {
             if (!isAborted(fault)) setError(fault);
@@ -170,6 +171,7 @@ function Find({ close, help }: { close: () => void; help: () => void }) {
     const next = { ArrowDown: chosen + 1, ArrowUp: chosen - 1 + entries.length }[event.key];
     if (next !== undefined && entries.length) {
       event.preventDefault();
+      moved.current = true;
       setAt(next % entries.length);
     } else if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
@@ -216,7 +218,11 @@ function Find({ close, help }: { close: () => void; help: () => void }) {
             spellcheck={false}
             placeholder="Experiments, runs, models, endpoints, views…"
             value={text}
-            onInput={(event) => setText(event.currentTarget.value)}
+            onInput={(event) => {
+              moved.current = false;
+              setAt(0);
+              setText(event.currentTarget.value);
+            }}
             onKeyDown={key}
           />
           <kbd>Esc</kbd>

@@ -258,7 +258,7 @@ function Versions({ model, versions, editable, again }: { model: RegisteredModel
               <td class="number">
                 {editable && (
                   <Button kind="quiet" aria-label={`Move version ${version.version} to a stage`} onClick={() => setMoving(version)}>
-                    Move to…
+                    Move
                   </Button>
                 )}
               </td>
