@@ -39,6 +39,7 @@ class Compared:
                 name = f"images/sample%step%{step}%timestamp%1%{i}.png"
                 self.put(self.runs[i], name, png(10 + step, 20, color))
             self.put(self.runs[i], "confusion.png", png(30 + i, 30, color))
+            self.put(self.runs[i], "config.yaml", b"model: tree\ndepth: %d\nseed: 1\n" % i)
         self.put(self.runs[1], "notes.txt", b"the second run")
 
     def put(self, run_id: str, path: str, content: bytes) -> None:
@@ -142,6 +143,14 @@ def test_images_of_all_runs_move_through_the_steps_together(compared: Compared, 
     for i in range(3):
         shown(page.get_by_role("img", name=f"sample of trial {i} at step {10 * (i + 1)}")).to_be_visible()
         shown(page.get_by_text(f"{20 + 10 * i} × 20")).to_be_visible()
+    axe(tab)
+
+
+def test_lines_that_not_all_runs_have_are_marked(compared: Compared, tab: Tab) -> None:
+    page = compared.open(tab, 3, "&tab=artifacts&charts=no&file=config.yaml")
+    text = page.get_by_role("region", name="config.yaml of trial 2")
+    shown(text).to_contain_text("model: tree")
+    shown(text.locator("mark")).to_have_text(["depth: 2"])
     axe(tab)
 
 

@@ -10,7 +10,10 @@ import type { RunRef } from "../model";
 import { href, route, setQuery } from "../router";
 import { Empty, Failed, Loading } from "../ui/states";
 import { Segments } from "../ui/tabs";
+import { MarkedText, useLines } from "./lines";
 import { useUnion } from "./union";
+
+const NO_LINES = { lines: [], marked: new Set<string>() };
 
 const SIZES = [
   { value: "small", label: "Small" },
@@ -44,6 +47,8 @@ function Files({ runs, path, entries }: { runs: readonly RunRef[]; path: string;
   const shot = shotOf(path);
   const series = useMemo(() => shot && entries && new Map([...entries].map(([id, found]) => [id, seriesOf(found.map((entry) => entry.path)).get(shot.key) ?? []])), [shot?.key, entries]);
   const steps = useMemo(() => [...new Set([...(series?.values() ?? [])].flatMap((shots) => shots.map(({ step }) => step)))].sort((a, b) => a - b), [series]);
+  const sizes = useMemo(() => new Map([...(entries ?? [])].flatMap(([id, found]) => found.filter((entry) => entry.path === path && entry.size !== null).map((entry) => [id, entry.size ?? 0] as const))), [path, entries]);
+  const lines = useLines(path, sizes);
   if (!entries) return <Loading />;
   const asked = query.get("step");
   const step = asked !== null && steps.includes(Number(asked)) ? Number(asked) : (shot?.step ?? 0);
@@ -52,6 +57,7 @@ function Files({ runs, path, entries }: { runs: readonly RunRef[]; path: string;
       <header class="beside-bar">
         <h3 class="clip">{shot ? shot.key : path}</h3>
         {shot && <StepSlider label={`Step of ${shot.key}`} steps={steps} step={step} choose={(step) => setQuery({ step })} />}
+        {lines && <span class="quiet">{[...lines.values()][0]?.marked.size ? "Marked: lines that not all of them have" : "The same in all that have it"}</span>}
         <span class="grow" />
         <Segments label="Size" choices={SIZES} chosen={size} choose={(size) => setQuery({ size: size === "medium" ? null : size })} />
       </header>
@@ -72,6 +78,8 @@ function Files({ runs, path, entries }: { runs: readonly RunRef[]; path: string;
                 <Seen>
                   {series ? (
                     <ImagePreview key={entry.path} url={address({ runId: run.id }, entry.path)} name={`${shot?.key} of ${run.name} at step ${at?.step}`} />
+                  ) : lines?.has(run.id) ? (
+                    <MarkedText label={`${nameOf(path)} of ${run.name}`} text={lines.get(run.id) ?? NO_LINES} />
                   ) : (
                     <FileBody source={{ runId: run.id }} path={path} size={entry.size} choose={(file) => setQuery({ file })} />
                   )}
