@@ -122,14 +122,16 @@ def read_bucketed(views: Views, wanted: Wanted, frames: Frames) -> Buckets:
         "frame_cut": _spread(wanted, frames, frames.cut),
     }
     # A series that is not cut has a bucket for each of its points that differ.
-    alone = "toUInt8(0)" if frames.cut.all() else "if(cut = 1, toInt256(0), place)"
+    whole = bool(frames.cut.all())
+    alone = "toUInt8(0)" if whole else "if(cut = 1, toInt256(0), place)"
+    order = "cell" if whole else "min(place)"
     table = views.arrow(
         f"""
         SELECT
             series, cell, min(x) AS x_first, max(x) AS x_last,
             argMin(value, place) AS value_first, argMax(value, place) AS value_last,
             minIf(value, NOT isNaN(value)) AS value_min, maxIf(value, NOT isNaN(value)) AS value_max,
-            toInt64(count()) AS points, toInt64(countIf(isNaN(value))) AS nan_points, min(place) AS first_place
+            toInt64(count()) AS points, toInt64(countIf(isNaN(value))) AS nan_points
         FROM (
             SELECT x, value, {_PLACE} AS place, {SERIES} AS series,
                 {{frame_lo:Array(Int64)}}[series + 1] AS lo, {{frame_hi:Array(Int64)}}[series + 1] AS hi,
@@ -139,7 +141,7 @@ def read_bucketed(views: Views, wanted: Wanted, frames: Frames) -> Buckets:
             WHERE {{frame_there:Array(Int64)}}[series + 1] = 1
         )
         GROUP BY series, cell, alone
-        ORDER BY series, first_place
+        ORDER BY series, {order}
         """,
         parameters,
     )

@@ -31,12 +31,17 @@ SERIES: Final = """(
 _PLACED: Mapping[Axis, str] = {
     "step": "SELECT run_id, key, step AS x, timestamp_ms AS tie, value FROM {points}",
     "time": "SELECT run_id, key, timestamp_ms AS x, step AS tie, value FROM {points}",
+    # Looking up each run's start in an array takes a fraction of the time that a join takes.
     "relative": """
-        SELECT run_id, key, timestamp_ms - start_ms AS x, step AS tie, value
-        FROM {points} AS found INNER JOIN (
-            SELECT run_id, argMax(start_time_ms, offset) AS start_ms
-            FROM runs WHERE run_id IN {{points_runs:Array(String)}} GROUP BY run_id
-        ) AS starts USING run_id
+        WITH (
+            SELECT (arrayPushBack(groupArray(run_id), ''), arrayPushBack(groupArray(start_ms), toInt64(0))) FROM (
+                SELECT run_id, argMax(start_time_ms, offset) AS start_ms
+                FROM runs WHERE run_id IN {{points_runs:Array(String)}} GROUP BY run_id
+            )
+        ) AS starts
+        SELECT run_id, key, timestamp_ms - start_ms AS x, step AS tie, value FROM (
+            SELECT *, transform(run_id, starts.1, starts.2, toInt64('-9223372036854775808')) AS start_ms FROM {points}
+        ) WHERE start_ms != toInt64('-9223372036854775808')
     """,
 }
 
