@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.browser import PageServer, Tab, shown
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
@@ -78,3 +82,24 @@ def test_an_idle_page_asks_nothing_and_draws_nothing(page_server: PageServer, ta
     page.wait_for_function("new Promise(done => setTimeout(() => done(true), 2000))")
     assert asked == []
     assert busy() - before < 0.1, "seconds of work in two"
+
+
+def test_charts_that_failed_while_the_server_was_away_come_back(server: Server, browser: Any) -> None:
+    created = {"experiment_id": "0", "run_name": "steady", "start_time": 1}
+    run_id = server.post("/api/2.0/mlflow/runs/create", created)["run"]["info"]["run_id"]
+    point = {"run_id": run_id, "key": "loss", "value": 1.0, "timestamp": 2, "step": 0}
+    server.post("/api/2.0/mlflow/runs/log-metric", point)
+    tab = Tab(browser)
+    try:
+        page = tab.page
+        page.goto(f"{server.url}/#/experiments/0?side=charts")
+        panel = page.get_by_role("region", name="loss", exact=True)
+        shown(panel.locator(".chart-box")).to_have_attribute("data-ready", "true", timeout=20_000)
+        server.kill()
+        page.get_by_text("Relative", exact=True).click()
+        shown(panel.get_by_role("alert")).to_contain_text("The server cannot be reached", timeout=20_000)
+        server.start_again()
+        shown(panel.get_by_role("alert")).to_have_count(0, timeout=30_000)
+        shown(panel.locator(".chart-box")).to_have_attribute("aria-label", re.compile("loss: 1 run"))
+    finally:
+        tab.context.close()

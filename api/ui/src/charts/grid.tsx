@@ -1,8 +1,9 @@
 // Charts of runs: a panel for each metric, in sections by the beginning of their names.
 
 import "./charts.css";
+import { useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { follow } from "../feed";
+import { follow, standing } from "../feed";
 import { counted } from "../format";
 import type { Group, RunRef } from "../model";
 import { route } from "../router";
@@ -51,6 +52,9 @@ export function ChartGrid({ runs: all, experiments, groups = NONE, keys: wanted 
       }),
     [store, changed, experiments.join()],
   );
+  useSignalEffect(() => {
+    if (standing.value.state === "live") store.reached();
+  });
   const shown = useMemo(() => [...keys.found].filter((key) => !wanted || wanted(key)), [keys.found, wanted]);
   const sections = useMemo(() => sectionsOf(shown, settings.moves), [shown, JSON.stringify(settings.moves)]);
 

@@ -2,7 +2,7 @@
 // those runs that have changed.
 
 import type { Group } from "../model";
-import { arrow, isAborted } from "../server";
+import { arrow, Fault, isAborted } from "../server";
 import { bandsOf, type Band, seriesOf } from "./columns";
 import { type Line, lineOf } from "./line";
 import type { Span } from "./scale";
@@ -127,6 +127,7 @@ export class Store {
     const groups = this.groups.filter((group) => ids === "all" || group.runIds.some((id) => ids.includes(id)));
     if (!changed.length && !groups.length) return;
     for (const panel of this.panels.values()) {
+      if (panel.given.error !== undefined) this.restart(panel);
       for (const id of changed) panel.stale.add(id);
       for (const group of groups) panel.staleGroups.add(group.name);
     }
@@ -136,6 +137,16 @@ export class Store {
   /** Ask once more after an error. */
   again(key: string): void {
     this.restart(this.panel(key));
+    this.later();
+  }
+
+  /** The server can be reached again: ask for what failed because it could not. */
+  reached(): void {
+    for (const panel of this.panels.values()) {
+      if (!(panel.given.error instanceof Fault) || panel.given.error.status !== 0) continue;
+      this.restart(panel);
+      panel.seen?.(panel.given);
+    }
     this.later();
   }
 
