@@ -1,6 +1,6 @@
 """Runs the benchmarks: `python -m benchmarks.run [PART] [--json FILE] [--quick]`.
 
-PART: sdk, path, memory, server, crowd, queries, serving, swap, scale or all (the default). scale-workers,
+PART: sdk, path, memory, server, crowd, queries, page, serving, swap, scale or all (the default). scale-workers,
 scale-rebuild, scale-visible, scale-memory and scale-consumers are the parts of scale, one by one.
 """
 
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import crowd, endpoint_swap, machine, memory, path, queries, scale, sdk, server, serving
+from benchmarks import crowd, endpoint_swap, machine, memory, page, path, queries, scale, sdk, server, serving
 from benchmarks.figures import Table
 
 Part = Callable[[Path, int, bool, Callable[[str], None]], Iterator[Table]]
@@ -27,6 +27,7 @@ PARTS: dict[str, Part] = {
     "server": server.run,
     "crowd": crowd.run,
     "queries": queries.run,
+    "page": page.run,
     "serving": serving.run,
     "swap": endpoint_swap.run,
     "scale": scale.run,
