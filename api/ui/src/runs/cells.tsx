@@ -5,7 +5,7 @@ import { duration, moment, number } from "../format";
 import type { RunTable } from "../model";
 import { StatusBadge } from "../ui/text";
 import { REASON_COLUMN, type Spec } from "./columns";
-import { type Node, summary } from "./order";
+import { type Node, parsed, summary } from "./order";
 import { textAt } from "./store";
 
 const today = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
@@ -27,9 +27,15 @@ export function figure(name: string, value: number): string {
   return number(value);
 }
 
-/** Whether the figures of a column stand to the right. */
+const LOOKED_AT = 200;
+
+/** Whether the figures of a column stand to the right: numbers do, and params that are numbers as far as one looks. */
 export function isNumeric(table: RunTable, name: string): boolean {
-  return table.columns.get(name)?.kind === "number";
+  const column = table.columns.get(name);
+  if (column?.kind !== "text") return column?.kind === "number";
+  if (!name.startsWith("params.")) return false;
+  const first = column.values.slice(0, LOOKED_AT).filter((text) => text !== null);
+  return first.length > 0 && first.every((text) => !Number.isNaN(parsed(text)));
 }
 
 /** The value of a cell as plain text, exact: for files and titles. */

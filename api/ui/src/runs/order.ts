@@ -19,7 +19,7 @@ interface Keys {
 const known = new WeakMap<Column, Keys>();
 
 /** A text as the number it is; NaN where it is none. */
-function parsed(text: string): number {
+export function parsed(text: string): number {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
 }
 

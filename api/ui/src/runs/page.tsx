@@ -26,8 +26,8 @@ import { ColumnPicker, GroupBox, SortBox } from "./picker";
 import { type Actions, RunGrid } from "./table";
 import { changeView, nextSorts, type Side, toggled, type View, viewNow, viewOf } from "./view";
 
-/** Of a group's runs so many are drawn one by one. */
-const DRAWN_OF_GROUPS = 200;
+/** So many runs of all groups together are drawn one by one, beside the bands. */
+const DRAWN_OF_GROUPS = 60;
 /** A band is of so many of its runs at most. */
 const GROUP_MAX = 1000;
 const NONE: ReadonlySet<string> = new Set();

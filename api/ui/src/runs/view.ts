@@ -1,6 +1,7 @@
 // What the workspace shows, as the address says it: filter, order, columns, groups, what is hidden, how the page is cut.
 
 import { route, setQuery } from "../router";
+import { listed, numbered, pairs, unlisted } from "./lists";
 import type { Sort } from "./order";
 
 export type Stage = "ACTIVE_ONLY" | "DELETED_ONLY" | "ALL";
@@ -33,30 +34,6 @@ export interface View {
 export const DRAWN = 10;
 export const SPLIT = 0.55;
 const STAGES: Readonly<Record<string, Stage>> = { deleted: "DELETED_ONLY", all: "ALL" };
-
-/** A list in the address: commas between, those within and percent signs escaped. */
-export function listed(names: Iterable<string>): string {
-  return [...names].map((name) => name.replaceAll("%", "%25").replaceAll(",", "%2C")).join(",");
-}
-
-export function unlisted(text: string | null): string[] {
-  return (text ?? "").split(",").filter(Boolean).map((name) => name.replaceAll("%2C", ",").replaceAll("%25", "%"));
-}
-
-/** Numbers by name, as `name:120`. */
-function numbered(text: string | null): Map<string, number> {
-  return new Map(
-    unlisted(text).flatMap((part) => {
-      const at = part.lastIndexOf(":");
-      const value = Number(part.slice(at + 1));
-      return at > 0 && Number.isFinite(value) ? [[part.slice(0, at), value] as const] : [];
-    }),
-  );
-}
-
-function pairs(numbers: ReadonlyMap<string, number>): string {
-  return listed([...numbers].map(([name, value]) => `${name}:${value}`));
-}
 
 /** The view that the address names. */
 export function viewOf(path: readonly string[], query: URLSearchParams): View {
