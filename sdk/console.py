@@ -14,7 +14,7 @@ _INTERVAL_S = 0.5
 _WAITING_CHARS_MAX = 8 * 1024 * 1024
 
 
-class _Tee:
+class Tee:
     """A stream that also keeps what is written to it; everything else is the stream's own."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -25,14 +25,20 @@ class _Tee:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
+        """Write and keep it."""
         written = self._stream.write(text)
+        self.keep(text)
+        return written
+
+    def keep(self, text: str) -> None:
+        """Keep it for the run without writing it."""
         with self._lock:
             if self._chars < _WAITING_CHARS_MAX:
                 self._parts.append(text)
                 self._chars += len(text)
-        return written
 
     def writelines(self, lines: Any) -> None:
+        """Write and keep them."""
         for line in lines:
             self.write(line)
 
@@ -64,7 +70,7 @@ class _Capture:
         self.run_id = run_id
         self._pipeline = pipeline
         self._originals = (sys.stdout, sys.stderr)
-        self._tees = (_Tee(sys.stdout, "stdout"), _Tee(sys.stderr, "stderr"))
+        self._tees = (Tee(sys.stdout, "stdout"), Tee(sys.stderr, "stderr"))
         self._stop = threading.Event()
         sys.stdout, sys.stderr = self._tees
         self._thread = threading.Thread(target=self._run, name="headrace-console", daemon=True)

@@ -94,7 +94,7 @@ def git_tags(folder: Path) -> dict[str, str]:
         tags["mlflow.source.git.branch"] = branch
     remote = _git(folder, "config", "--get", "remote.origin.url")
     if remote:
-        tags["mlflow.source.git.repoURL"] = _without_password(remote)
+        tags["mlflow.source.git.repoURL"] = without_password(remote)
     status = _git(folder, "status", "--porcelain", "--untracked-files=no")
     if status is not None:
         tags["mlflow.source.git.dirty"] = "true" if status else "false"
@@ -141,7 +141,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
     """A remote's address without the credentials some put in it."""
     scheme, separator, rest = url.partition("://")
     if not separator:

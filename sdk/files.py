@@ -220,8 +220,13 @@ def _copy(source: Path, path: str, run_id: str) -> None:
 
 
 def _write(data: bytes, path: str, run_id: str) -> None:
+    write(data, path, run_id, experiment_of(run_id))
+
+
+def write(data: bytes, path: str, run_id: str, experiment_id: str) -> None:
+    """Log bytes as a file of any run. Raises ValueError for what is no path, OSError when the spool takes none."""
     checked = _checked(path)
-    _put(process.pipeline().stage.write(data, run_id, experiment_of(run_id), checked))
+    _put(process.pipeline().stage.write(data, run_id, experiment_id, checked))
 
 
 def _put(artifact: Artifact) -> None:

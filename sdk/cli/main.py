@@ -18,6 +18,7 @@ from headrace.sdk.cli.import_ import import_
 from headrace.sdk.cli.log import log
 from headrace.sdk.cli.models import models
 from headrace.sdk.cli.rebuild import rebuild
+from headrace.sdk.cli.run import run
 from headrace.sdk.cli.runs import runs
 from headrace.sdk.cli.server import server
 from headrace.sdk.cli.sql import sql
@@ -54,7 +55,7 @@ def version() -> None:
 
 
 COMMANDS = (
-    *(server, worker, demo, sync, import_, export_, experiments, runs, models, endpoints, history),
+    *(server, worker, demo, sync, import_, export_, experiments, run, runs, models, endpoints, history),
     *(sql, events, log, topics, rebuild, gc, views, doctor),
 )
 for command in COMMANDS:

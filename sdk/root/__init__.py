@@ -142,6 +142,7 @@ _MODULES = (
     "lightgbm",
     "models",
     "onnx",
+    "projects",
     "pyfunc",
     "registry",
     "pytorch",
