@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import PageServer, Tab, shown
+from tests.browser import PageServer, Tab, axe, shown
 from tests.model_registering import registered
 
 pytestmark = pytest.mark.e2e
@@ -90,6 +90,7 @@ def test_the_form_that_the_signature_makes_asks_the_version_that_serves(server: 
     page = tab.open(server, "endpoints/churn")
     form = page.get_by_label("Try it")
     shown(form.get_by_label("tickets")).to_have_value("3")
+    axe(tab)
     shown(form.get_by_label("plan")).to_have_value("basic")
     form.get_by_label("tickets").fill("41")
     form.get_by_label("bonus").fill("7")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import EVIL, PageServer, Tab, shown
+from tests.browser import EVIL, PageServer, Tab, axe, shown
 
 pytestmark = pytest.mark.e2e
 
@@ -171,3 +171,20 @@ def test_a_model_that_was_deleted_can_be_seen_as_it_was(server: PageServer, tab:
     tab.faults.clear()
     page.get_by_role("slider").press("ArrowLeft")
     shown(page.get_by_text("It was good")).to_be_visible()
+
+
+@pytest.mark.parametrize("place", ["", "/churn", "/churn?tab=history", "/churn/2", "/churn?tab=lineage"])
+def test_axe_finds_no_fault_in_models(server: PageServer, tab: Tab, place: str) -> None:
+    page = tab.open(server, f"models{place}")
+    shown(page.get_by_text("churn").first).to_be_visible()
+    axe(tab)
+
+
+def test_models_fit_a_phone(server: PageServer, browser: Any) -> None:
+    phone = Tab(browser, width=390)
+    for place in ("models", "models/churn", "models/churn/2", "models/churn?tab=lineage"):
+        page = phone.open(server, place)
+        shown(page.get_by_role("heading", level=1)).to_be_visible()
+        assert page.evaluate("document.querySelector('main').scrollWidth") == 390
+    phone.context.close()
+    assert phone.faults == []

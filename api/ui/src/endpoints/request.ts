@@ -61,3 +61,27 @@ export function exampleCells(signature: Signature): Cells {
 function asText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
+
+const FILLED_MAX = 1000;
+
+/** A body to begin with where there is no form: the model's example, or zeros in the shape that it takes. */
+export function template(signature: Signature): string {
+  if (signature.example) return signature.example;
+  const inputs = signature.inputs ?? [];
+  const tensors = inputs.filter((field) => field["tensor-spec"]);
+  if (!tensors.length) return inputs.length ? `{"inputs": [${JSON.stringify(inputs.map(zero))}]}` : '{"inputs": []}';
+  const [first] = tensors;
+  if (tensors.length === 1 && first && !first.name) return JSON.stringify({ inputs: zeros(first) });
+  return JSON.stringify({ inputs: Object.fromEntries(tensors.map((field) => [field.name, zeros(field)])) });
+}
+
+function zero({ type }: Field): unknown {
+  return type === "string" || type === "datetime" ? "" : type === "boolean" ? false : 0;
+}
+
+/** Zeros of a tensor's shape, one where any length goes; none where they would be too many to write. */
+function zeros(field: Field): unknown {
+  const shape = (field["tensor-spec"]?.shape ?? []).map((length) => Math.max(1, length));
+  if (shape.reduce((product, length) => product * length, 1) > FILLED_MAX) return [];
+  return shape.reduceRight<unknown>((inner, length) => Array.from({ length }, () => inner), 0);
+}

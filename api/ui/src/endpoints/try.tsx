@@ -7,7 +7,7 @@ import { typed } from "../registry/signature";
 import { says } from "../server";
 import { Button, Copy } from "../ui/button";
 import { Segments } from "../ui/tabs";
-import { bodyOf, columnsOf, type Cells, exampleCells } from "./request";
+import { bodyOf, type Cells, columnsOf, exampleCells, template } from "./request";
 
 interface Answer {
   status: number;
@@ -26,7 +26,7 @@ function Form({ name, signature }: { name: string; signature: Signature }) {
   const columns = columnsOf(signature);
   const [mode, setMode] = useState<"form" | "json">(columns ? "form" : "json");
   const [cells, setCells] = useState<Cells>(() => exampleCells(signature));
-  const [text, setText] = useState(signature.example || '{"inputs": []}');
+  const [text, setText] = useState(() => pretty(template(signature)));
   const [answer, setAnswer] = useState<Answer | null>(null);
   const [fault, setFault] = useState("");
   const [busy, setBusy] = useState(false);

@@ -1,6 +1,8 @@
 // What happened to a model, version or endpoint: who changed what, when, and what was said with it.
 
+import { useState } from "preact/hooks";
 import { setQuery } from "../router";
+import { Button } from "../ui/button";
 import { Icon, type IconName } from "../ui/icon";
 import { Ago } from "../ui/text";
 import type { Change, Entry } from "./api";
@@ -16,6 +18,7 @@ const ICONS: readonly [RegExp, IconName][] = [
 ];
 
 const SHOWN_MAX = 12;
+const ENTRIES_STEP = 200;
 
 /** An entry in words: what happened, and to which version. */
 export function told(entry: Entry): { title: string; icon: IconName; changes: readonly Change[] } {
@@ -49,55 +52,63 @@ function short(value: unknown): string {
 }
 
 export function HistoryList({ entries, canGoBack = true }: { entries: readonly Entry[]; canGoBack?: boolean }) {
+  const [most, setMost] = useState(ENTRIES_STEP);
   return (
-    <ol class="history" aria-label="History">
-      {entries.toReversed().map((entry) => {
-        const { title, icon, changes } = told(entry);
-        return (
-          <li key={entry.position}>
-            <span class="history-icon">
-              <Icon name={icon} />
-            </span>
-            <div>
-              <p class="history-head">
-                <strong>{title}</strong>
-                {entry.outcome !== "applied" && (
-                  <span class="fault" title={entry.reason}>
-                    {entry.outcome}: {entry.reason}
+    <>
+      <ol class="history" aria-label="History">
+        {entries.slice(-most).toReversed().map((entry) => {
+          const { title, icon, changes } = told(entry);
+          return (
+            <li key={entry.position}>
+              <span class="history-icon">
+                <Icon name={icon} />
+              </span>
+              <div>
+                <p class="history-head">
+                  <strong>{title}</strong>
+                  {entry.outcome !== "applied" && (
+                    <span class="fault" title={entry.reason}>
+                      {entry.outcome}: {entry.reason}
+                    </span>
+                  )}
+                  <span class="quiet">
+                    {entry.actor && <>by {entry.actor} · </>}
+                    <Ago ms={entry.logged_ms} />
+                    {entry.source && <> · {entry.source}</>}
                   </span>
+                  {canGoBack && (
+                    <button type="button" class="link" aria-label={`Show as of then: ${title}`} onClick={() => setQuery({ as_of: behind(entry), tab: null })}>
+                      Show as of then
+                    </button>
+                  )}
+                </p>
+                {entry.comment && <blockquote>{entry.comment}</blockquote>}
+                {changes.length > 0 && (
+                  <ul class="history-changes">
+                    {changes.slice(0, SHOWN_MAX).map(({ field, from, to }) => (
+                      <li key={field}>
+                        <code>{field}</code>{" "}
+                        {from !== null && (
+                          <>
+                            <del>{short(from)}</del>{" "}
+                          </>
+                        )}
+                        {to === null ? <span class="quiet">taken away</span> : <ins>{short(to)}</ins>}
+                      </li>
+                    ))}
+                    {changes.length > SHOWN_MAX && <li class="quiet">and {changes.length - SHOWN_MAX} more</li>}
+                  </ul>
                 )}
-                <span class="quiet">
-                  {entry.actor && <>by {entry.actor} · </>}
-                  <Ago ms={entry.logged_ms} />
-                  {entry.source && <> · {entry.source}</>}
-                </span>
-                {canGoBack && (
-                  <button type="button" class="link" aria-label={`Show as of then: ${title}`} onClick={() => setQuery({ as_of: behind(entry), tab: null })}>
-                    Show as of then
-                  </button>
-                )}
-              </p>
-              {entry.comment && <blockquote>{entry.comment}</blockquote>}
-              {changes.length > 0 && (
-                <ul class="history-changes">
-                  {changes.slice(0, SHOWN_MAX).map(({ field, from, to }) => (
-                    <li key={field}>
-                      <code>{field}</code>{" "}
-                      {from !== null && (
-                        <>
-                          <del>{short(from)}</del>{" "}
-                        </>
-                      )}
-                      {to === null ? <span class="quiet">taken away</span> : <ins>{short(to)}</ins>}
-                    </li>
-                  ))}
-                  {changes.length > SHOWN_MAX && <li class="quiet">and {changes.length - SHOWN_MAX} more</li>}
-                </ul>
-              )}
-            </div>
-          </li>
-        );
-      })}
-    </ol>
+              </div>
+            </li>
+          );
+        })}
+      </ol>
+      {entries.length > most && (
+        <p class="centered">
+          <Button onClick={() => setMost(most + ENTRIES_STEP)}>Show more</Button>
+        </p>
+      )}
+    </>
   );
 }

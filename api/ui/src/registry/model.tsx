@@ -28,9 +28,21 @@ export function Model({ name }: { name: string }) {
   const entries = history.value ?? [];
   const then = asOf && history.value ? nameAt(entries, indexAt(entries, asOf), name) : name;
   const waits = asOf !== "" && history.loading && !history.value;
+  const [pages, setPages] = useState(1);
   const model = useLoaded(
-    async (signal) => (waits ? undefined : { model: await getModel(then, asOf, { signal }), versions: await searchVersions(then, "", asOf, { signal }) }),
-    [then, asOf, waits],
+    async (signal) => {
+      if (waits) return undefined;
+      const found = await getModel(then, asOf, { signal });
+      const versions: ModelVersion[] = [];
+      let token: string | undefined = "";
+      for (let page = 0; page < pages && token !== undefined; page++) {
+        const told = await searchVersions(then, token, asOf, { signal });
+        versions.push(...told.items);
+        token = told.next;
+      }
+      return { model: found, versions, more: token !== undefined };
+    },
+    [then, asOf, waits, pages],
   );
   useFollowed(history.again);
   useFollowed(model.again);
@@ -58,14 +70,21 @@ export function Model({ name }: { name: string }) {
             chosen={tab}
             choose={(chosen) => setQuery({ tab: chosen === "versions" ? null : chosen })}
             choices={[
-              { value: "versions", label: "Versions", count: told.versions.items.length },
+              { value: "versions", label: "Versions", count: told.more ? undefined : told.versions.length },
               { value: "history", label: "History", count: entries.length },
               { value: "lineage", label: "Lineage" },
               { value: "comments", label: "Comments" },
             ]}
           />
           <div role="tabpanel" aria-label={tab} class="tab-panel">
-            {tab === "versions" && <Versions model={told.model} versions={told.versions.items} editable={!asOf} again={model.again} />}
+            {tab === "versions" && <Versions model={told.model} versions={told.versions} editable={!asOf} again={model.again} />}
+            {tab === "versions" && told.more && (
+              <p class="centered">
+                <Button disabled={model.loading} onClick={() => setPages(pages + 1)}>
+                  Show more
+                </Button>
+              </p>
+            )}
             {tab === "history" && <HistoryList entries={asOf ? entries.slice(0, indexAt(entries, asOf) + 1) : entries} />}
             {tab === "lineage" && <Lineage kind="registered_model" id={told.model.name} asOf={asOf} />}
             {tab === "comments" && <Comments name={told.model.name} editable={!asOf} />}
