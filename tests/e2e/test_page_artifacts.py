@@ -14,7 +14,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tests.browser import EVIL, PageServer, Tab, shown
+from tests.browser import EVIL, PageServer, Tab, axe, shown
 from tests.images import png
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
@@ -214,6 +214,7 @@ def test_a_csv_is_a_table_by_pages(logged: Logged, tab: Tab) -> None:
     page.get_by_role("button", name="Later rows").click()
     shown(page.get_by_text("Rows 101–200 of 250")).to_be_visible()
     shown(page.get_by_role("cell", name='a, "100"')).to_be_visible()
+    axe(tab)
 
 
 @pytest.mark.parametrize("name", ["zstd", "indexed"])
@@ -338,6 +339,22 @@ def test_a_name_is_text_and_a_file_that_is_not_there_is_told_of(logged: Logged, 
     logged.open(tab, "no/such.txt")
     page.reload()
     shown(page.get_by_role("heading", name="There is no such file")).to_be_visible()
+
+
+def test_the_files_of_a_model_are_shown_as_those_of_its_run(logged: Logged, tab: Tab) -> None:
+    body = {"experiment_id": "0", "name": "tree", "source_run_id": logged.run_id}
+    model_id = logged.server.post("logged-models", body)["model"]["info"]["model_id"]
+    address = f"/api/headrace/v1/logged-models/{model_id}/artifacts/"
+    for path, content in (("MLmodel", b"flavors: {}"), ("data/model.pkl", b"\0\1")):
+        assert logged.server.http.put(address + path, content=content).status_code == 200
+    page = tab.open(logged.server, f"runs/{logged.run_id}?tab=artifacts&model={model_id}")
+    page.get_by_role("treeitem", name="MLmodel").click()
+    shown(page.get_by_label("Text", exact=True)).to_have_text("flavors: {}")
+    page.get_by_role("treeitem", name="data").click()
+    shown(page.get_by_role("treeitem", name="model.pkl")).to_be_visible()
+    axe(tab)
+    page.get_by_role("button", name="Files of the run").click()
+    shown(page.get_by_role("treeitem", name="rows.csv")).to_be_visible()
 
 
 def test_a_file_logged_while_one_looks_appears(logged: Logged, tab: Tab) -> None:

@@ -11,15 +11,28 @@ import { Preview } from "./preview";
 import { above, Tree, useFolders } from "./tree";
 
 export interface ArtifactBrowserProps {
-  /** The run; or, instead, */
+  /** The run; the address may name a logged model of it, whose files are shown then. Or, instead, */
   runId?: string;
   /** the logged model whose files they are. */
   modelId?: string;
 }
 
 export function ArtifactBrowser({ runId, modelId }: ArtifactBrowserProps) {
-  const source: Source = modelId ? { modelId } : { runId: runId ?? "" };
-  return <Files key={runId ?? modelId} source={source} />;
+  const model = modelId ?? route.value.query.get("model") ?? "";
+  const source: Source = model ? { modelId: model } : { runId: runId ?? "" };
+  return (
+    <>
+      {model && runId && (
+        <p class="files-whose">
+          Files of the model <code>{model}</code>
+          <button type="button" class="link" onClick={() => setQuery({ model: null, file: null }, { replace: false })}>
+            Files of the run
+          </button>
+        </p>
+      )}
+      <Files key={model || runId} source={source} />
+    </>
+  );
 }
 
 function Files({ source }: { source: Source }) {

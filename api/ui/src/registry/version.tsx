@@ -200,7 +200,7 @@ function Overview({ version, asOf, again }: { version: ModelVersion; asOf: strin
             facts={[
               ["Made", <><Ago ms={version.creation_timestamp} />{version.user_id && ` by ${version.user_id}`}</>],
               ["Run", version.run_id && (headrace.run ? `${version.run_id}: ${headrace.run}` : <a href={href(["runs", version.run_id])} class="mono">{version.run_id}</a>)],
-              ["Logged model", version.model_id && <code>{version.model_id}</code>],
+              ["Logged model", version.model_id && (version.run_id ? <a href={href(["runs", version.run_id], { tab: "artifacts", model: version.model_id })} class="mono" title="Its files">{version.model_id}</a> : <code>{version.model_id}</code>)],
               ["Source", version.source && <code>{version.source}</code>],
               ["Code", code["mlflow.source.name"] && <code>{code["mlflow.source.name"]}</code>],
               ["Commit", code["mlflow.source.git.commit"] && <code>{code["mlflow.source.git.commit"]}</code>],

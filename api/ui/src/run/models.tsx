@@ -1,7 +1,7 @@
 // The models that a run made or read, and the registered versions made from it.
 
 import { useState } from "preact/hooks";
-import { href } from "../router";
+import { href, route } from "../router";
 import { Button, Copy } from "../ui/button";
 import { Icon } from "../ui/icon";
 import { Ago } from "../ui/text";
@@ -47,6 +47,7 @@ export function Models({ run, models, versions, editable }: ModelsProps) {
                     Register
                   </Button>
                 )}
+                <a href={href(route.value.path, { tab: "artifacts", model: id })}>Files</a>
                 <a href={href(["lineage"], { kind: "logged_model", id })}>Lineage</a>
               </div>
               <p class="quiet">
