@@ -5,7 +5,7 @@ import { IconButton } from "../ui/button";
 import { placeOf, textOf, ticksOf, valueAt, type Axis } from "./axis.ts";
 import { placesOf, rangeBetween, type Range } from "./brush.ts";
 import type { Frame } from "./lines.ts";
-import { setBrush, setLog } from "./state.ts";
+import { dragBrush, dropBrush, setBrush, setLog } from "./state.ts";
 
 interface HeadProps {
   axis: Axis;
@@ -89,12 +89,13 @@ export function AxisBar({ axis, x, frame, range }: { axis: Axis; x: number; fram
     now.moved = true;
     if (now.shift) {
       const by = Math.max(-now.shift[0], Math.min(1 - now.shift[1], place - now.from));
-      setBrush(axis.name, rangeBetween(axis, now.shift[0] + by, now.shift[1] + by));
-    } else setBrush(axis.name, rangeBetween(axis, now.fixed ?? now.from, place));
+      dragBrush(axis.name, rangeBetween(axis, now.shift[0] + by, now.shift[1] + by));
+    } else dragBrush(axis.name, rangeBetween(axis, now.fixed ?? now.from, place));
   };
   const up = (event: PointerEvent) => {
     event.stopPropagation();
-    if (drag.current && !drag.current.moved) setBrush(axis.name, null);
+    if (drag.current?.moved) dropBrush();
+    else if (drag.current) setBrush(axis.name, null);
     drag.current = null;
   };
   return (
@@ -114,7 +115,7 @@ export function AxisBar({ axis, x, frame, range }: { axis: Axis; x: number; fram
           </g>
         )}
         {places && <rect class="axis-range" x={x - 7} width={14} y={yOf(Math.min(1, hi))} height={Math.max(2, (Math.min(1, hi) - Math.max(0, lo)) * height)} rx={3} />}
-        <rect class="axis-catch" data-axis={axis.name} x={x - 14} width={28} y={top} height={height} onPointerDown={down} onPointerMove={move} onPointerUp={up} onClick={(event) => event.stopPropagation()} />
+        <rect class="axis-catch" data-axis={axis.name} x={x - 14} width={28} y={top} height={height} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={up} onClick={(event) => event.stopPropagation()} />
       </svg>
       <Thumb axis={axis} end="lo" place={Math.max(0, lo)} other={hi} left={x} top={yOf(Math.max(0, lo))} set={places !== null} />
       <Thumb axis={axis} end="hi" place={Math.min(1, hi)} other={lo} left={x} top={yOf(Math.min(1, hi))} set={places !== null} />

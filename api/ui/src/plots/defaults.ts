@@ -14,9 +14,11 @@ export function defaults(state: PlotState, known: readonly Known[]): PlotState {
   const metric = (own.find(({ differs, runs }) => differs && runs * 2 > most) ?? own[0] ?? metrics[0])?.name ?? "";
   const params = byUse.slice(0, PARAMS_MAX).map(({ name }) => name);
   const others = own.map(({ name }) => name).filter((name) => name !== metric);
-  const places = [...params, ...others, metric].filter(Boolean);
-  const chosenMetric = state.metric || metric;
+  const numeric = byUse.filter((one) => one.numeric).map(({ name }) => name);
   const contour = state.kind === "contour";
+  // A surface between categories means little.
+  const places = [...(contour ? numeric : params), ...others, metric].filter(Boolean);
+  const chosenMetric = state.metric || metric;
   return {
     ...state,
     axes: state.axes.length ? state.axes : [...params, metric].filter(Boolean),

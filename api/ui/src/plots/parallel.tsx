@@ -28,6 +28,7 @@ export function Parallel({ table, axes, brushes, chosen, coloring, nameOf }: Par
   const [box, size] = useSize<HTMLDivElement>();
   const behind = useRef<HTMLCanvasElement>(null);
   const front = useRef<HTMLCanvasElement>(null);
+  const above = useRef<HTMLCanvasElement>(null);
   const [pointed, setPointed] = useState<Pointed | null>(null);
   const { length } = table;
   const frame = useMemo(() => frameOf(axes.length, size.width, size.height), [axes.length, size.width, size.height]);
@@ -51,13 +52,17 @@ export function Parallel({ table, axes, brushes, chosen, coloring, nameOf }: Par
       const context = cleared(canvas, frame);
       if (!context) return;
       drawColored(context, frame, y, length, coloring, chosen);
-      if (lit < 0) return;
-      context.strokeStyle = resolved("--text");
-      context.lineWidth = 2.5;
-      drawRows(context, frame, y, [lit], length);
     });
     return () => cancelAnimationFrame(drawing);
-  }, [frame, y, length, shade, chosen, coloring, lit]);
+  }, [frame, y, length, shade, chosen, coloring]);
+
+  useLayoutEffect(() => {
+    const context = above.current && cleared(above.current, frame);
+    if (!context || lit < 0) return;
+    context.strokeStyle = resolved("--text");
+    context.lineWidth = 2.5;
+    drawRows(context, frame, y, [lit], length);
+  }, [frame, y, length, shade, lit]);
 
   const point = (event: PointerEvent) => {
     const bounds = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -89,6 +94,7 @@ export function Parallel({ table, axes, brushes, chosen, coloring, nameOf }: Par
         >
           <canvas ref={behind} aria-hidden style={{ width: `${frame.width}px`, height: `${frame.height}px` }} />
           <canvas ref={front} role="img" aria-label={`${length} runs over ${axes.map(({ label }) => label).join(", ")}`} style={{ width: `${frame.width}px`, height: `${frame.height}px` }} />
+          <canvas ref={above} aria-hidden style={{ width: `${frame.width}px`, height: `${frame.height}px` }} />
           {size.height > 0 && axes.map((axis, at) => (
             <AxisBar key={axis.name} axis={axis} x={frame.x[at] ?? 0} frame={frame} range={brushes.get(axis.name)} />
           ))}

@@ -19,7 +19,7 @@ import { Importance } from "./importance.tsx";
 import { Parallel } from "./parallel.tsx";
 import { Scatter } from "./scatter.tsx";
 import { useColumns, useKnown, type Known } from "./source.ts";
-import { KINDS, readState, set, setAxes, setBrush, setBrushes, type Kind, type PlotState } from "./state.ts";
+import { dragged, KINDS, readState, set, setAxes, setBrush, setBrushes, type Kind, type PlotState } from "./state.ts";
 
 export interface PlotsProps {
   /** All runs that match the filter, with every param and metric column. */
@@ -61,7 +61,9 @@ export function Plots({ table, runs, onBrush }: PlotsProps) {
 function Chosen({ table, runs, onBrush, known: told, experiments }: PlotsProps & { known: readonly Known[]; experiments: readonly string[] }) {
   const { query } = route.value;
   const known = useMemo(() => withAggregates(told, table), [told, table]);
-  const state = useMemo(() => defaults(readState(query), known), [query, known]);
+  const settled = useMemo(() => defaults(readState(query), known), [query, known]);
+  const moving = dragged.value;
+  const state = useMemo(() => (moving ? { ...settled, brushes: moving } : settled), [settled, moving]);
   const names = useMemo(() => namesOf(state), [state]);
   const { columns, fault } = useColumns(table, experiments, names);
   const axis = (name: string): Axis | null => {
@@ -72,7 +74,10 @@ function Chosen({ table, runs, onBrush, known: told, experiments }: PlotsProps &
     const brushed = [...state.brushes.keys()].map(axis).filter((one) => one !== null);
     return chosenRows(brushed, state.brushes, table.length);
   }, [columns, state, table]);
-  useEffect(() => onBrush(chosen && table.ids.filter((_, row) => chosen[row])), [chosen, table]);
+  // The table follows when the range is let go: filtering it takes longer than a frame.
+  useEffect(() => {
+    if (!moving) onBrush(chosen && table.ids.filter((_, row) => chosen[row]));
+  }, [chosen, table, moving]);
   useEffect(() => () => onBrush(null), []);
   const nameOf = useNames(table, runs, columns.get("run_name"));
   const colorAxis = state.color === "run" || state.color === "" ? null : axis(state.color);

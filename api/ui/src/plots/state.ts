@@ -1,7 +1,8 @@
 // What the plots show: all of it lives in the query of the address.
 
+import { signal } from "@preact/signals";
 import { route, setQuery, type Changes } from "../router.ts";
-import { readBrushes, readNames, written, writtenNames, type Brushes } from "./brush.ts";
+import { readBrushes, readNames, written, writtenNames, type Brushes, type Range } from "./brush.ts";
 
 export const KINDS = ["parallel", "scatter", "contour", "importance", "bars"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -42,12 +43,30 @@ export function setAxes(axes: readonly string[]): void {
   set({ axes: writtenNames(axes) });
 }
 
+/** Ranges while one of them is dragged: browsers refuse an address that changes with every move of the pointer. */
+export const dragged = signal<Brushes | null>(null);
+
 /** The brushes of now, and not of the last drawing: two ends of a range can move between two drawings. */
-export function setBrush(name: string, range: { lo: string; hi: string } | null): void {
+function changed(name: string, range: Range | null): Brushes {
   const brushes = new Map(readState(route.peek().query).brushes);
   if (range) brushes.set(name, range);
   else brushes.delete(name);
-  set({ brush: written(brushes) });
+  return brushes;
+}
+
+export function setBrush(name: string, range: Range | null): void {
+  set({ brush: written(changed(name, range)) });
+}
+
+export function dragBrush(name: string, range: Range | null): void {
+  dragged.value = changed(name, range);
+}
+
+/** Let what was dragged hold. */
+export function dropBrush(): void {
+  const brushes = dragged.peek();
+  dragged.value = null;
+  if (brushes) setBrushes(brushes);
 }
 
 export function setBrushes(brushes: Brushes): void {
