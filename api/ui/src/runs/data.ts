@@ -13,6 +13,9 @@ const COLUMNS = "/api/headrace/v1/runs/columns";
 export const RUNS_MAX = 100_000;
 /** More that changed at once are asked for as a whole. */
 const PATCH_MAX = 1000;
+/** So many of the newest come first. */
+const NEWEST = 200;
+export const MANY = 2000;
 const PATCH_EVERY_MS = 400;
 const COLUMNS_EVERY_MS = 5000;
 const COLUMNS_AT_FIRST = 300;
@@ -24,6 +27,8 @@ export interface Wanted {
   stage: Stage;
   /** Columns to ask for beside those that are always there; null while they are not known. */
   columns: readonly string[] | null;
+  /** Whether the newest runs come first and there are many: then those are asked for before the others. */
+  newestFirst: boolean;
 }
 
 export interface Runs {
@@ -32,6 +37,8 @@ export interface Runs {
   /** What the server refused: of the filter, where that has a fault. */
   error: unknown;
   loading: boolean;
+  /** The table has the newest runs alone; the others are on their way. */
+  partial: boolean;
   /** Ask for these runs again, now; for all without ids. */
   refresh: (ids?: readonly string[]) => void;
   again: () => void;
@@ -60,7 +67,7 @@ export function useKnownColumns(experiments: readonly string[], stage: Stage): {
 
 /** The rows of a request, kept up to date. askColumns: called where new columns may have come. */
 export function useRuns(wanted: Wanted, askColumns: () => void): Omit<Runs, "known"> {
-  const [state, setState] = useState<{ table: RunTable | undefined; error: unknown; loading: boolean; of: string }>({ table: undefined, error: undefined, loading: true, of: "" });
+  const [state, setState] = useState<Told>(NOTHING);
   const names = wanted.columns && [...new Set([...BASE, ...wanted.columns])].filter((name) => name !== "duration");
   const of = JSON.stringify([wanted.experiments, wanted.filter, wanted.stage]);
   const experimentsKey = JSON.stringify([wanted.experiments]).slice(0, -1);
@@ -96,6 +103,7 @@ export function useRuns(wanted: Wanted, askColumns: () => void): Omit<Runs, "kno
     table: mine || !state.of ? state.table : undefined,
     error: state.error,
     loading: state.loading,
+    partial: state.partial,
     refresh: (ids) => source.current?.changed(ids ? { runIds: ids, experimentIds: [] } : "all"),
     again: () => source.current?.load(),
   };
@@ -105,14 +113,19 @@ function listKey(names: readonly string[]): string {
   return [...names].sort().join("\n");
 }
 
+// It is on its way while the server is asked which columns there are.
+import("apache-arrow").catch(() => {});
+
 type Asked = Omit<Wanted, "columns"> & { columns: readonly string[] };
-type Told = { table: RunTable | undefined; error: unknown; loading: boolean; of: string };
+type Told = { table: RunTable | undefined; error: unknown; loading: boolean; partial: boolean; of: string };
+
+const NOTHING: Told = { table: undefined, error: undefined, loading: true, partial: false, of: "" };
 
 /** Holds the table that was asked for last, and brings what has changed since. */
 class Source {
   private asked: Asked | null = null;
   private of = "";
-  private held: Told = { table: undefined, error: undefined, loading: true, of: "" };
+  private held: Told = NOTHING;
   private columns: readonly string[] = [];
   private running: AbortController | null = null;
   private pending = new Set<string>();
@@ -130,10 +143,11 @@ class Source {
     this.of = of;
     // Columns that were asked for stay at hand, so that showing one again costs nothing.
     if (same && asked.columns.every((name) => covers(this.columns, name))) return;
-    this.load();
+    this.load(asked.newestFirst && of !== this.held.of);
   }
 
-  load(): void {
+  /** newest: show the first of them as soon as they are there. */
+  load(newest = false): void {
     const { asked, of } = this;
     if (!asked) return;
     this.running?.abort();
@@ -142,12 +156,18 @@ class Source {
     this.pending.clear();
     this.all = false;
     this.told({ loading: true });
-    this.ask(asked, asked.filter, running.signal).then(
+    const whole = () => this.ask(asked, asked.filter, running.signal);
+    const first = (table: RunTable) => {
+      if (running.signal.aborted || table.length < NEWEST) return table;
+      this.told({ table, error: undefined, partial: true, of });
+      return whole();
+    };
+    (newest ? this.ask(asked, asked.filter, running.signal, NEWEST).then(first) : whole()).then(
       (table) => {
         if (running.signal.aborted) return;
         this.running = null;
         this.columns = asked.columns;
-        this.told({ table, error: undefined, loading: false, of });
+        this.told({ table, error: undefined, loading: false, partial: false, of });
         this.later();
       },
       (error: unknown) => {
@@ -196,8 +216,8 @@ class Source {
     this.later();
   }
 
-  private async ask({ experiments, stage, columns }: Asked, filter: string, signal: AbortSignal): Promise<RunTable> {
-    const body = { experiment_ids: experiments, filter, run_view_type: stage, columns, max_results: RUNS_MAX };
+  private async ask({ experiments, stage, columns }: Asked, filter: string, signal: AbortSignal, limit = RUNS_MAX): Promise<RunTable> {
+    const body = { experiment_ids: experiments, filter, run_view_type: stage, columns, max_results: limit };
     return fromArrow(await arrow(TABLE, body, { signal }), Date.now());
   }
 

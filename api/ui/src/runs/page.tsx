@@ -18,7 +18,7 @@ import { SavedViews } from "../views/saved";
 import { Bulk, download, type Experiment } from "./bulk";
 import { colored, refs } from "./colors";
 import { defaults, metricColumn, type Spec, specOf } from "./columns";
-import { ofFilter, RUNS_MAX, useKnownColumns, useRuns } from "./data";
+import { MANY, ofFilter, RUNS_MAX, useKnownColumns, useRuns } from "./data";
 import { Experiments } from "./experiments";
 import { FilterBox } from "./filter";
 import { grouped, type Items, leaves, lines, ordered } from "./order";
@@ -57,7 +57,8 @@ export default function Workspace() {
     const all = view.side === "plots" ? ["params.*", "metrics.*"] : [];
     return [...new Set([...columns, ...view.sorts.map(({ column }) => column), ...view.groupBy, ...all])];
   }, [columns, view.sorts, view.groupBy, view.side]);
-  const { table, error, loading, refresh, again } = useRuns({ experiments: view.experiments, filter: view.filter, stage: view.stage, columns: wanted }, () => askColumns());
+  const newestFirst = !view.sorts.length && !view.groupBy.length && (known?.runs ?? 0) >= MANY;
+  const { table, error, loading, partial, refresh, again } = useRuns({ experiments: view.experiments, filter: view.filter, stage: view.stage, columns: wanted, newestFirst }, () => askColumns());
 
   const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
   const [brush, setBrush] = useState<ReadonlySet<string> | null>(null);
@@ -196,7 +197,7 @@ export default function Workspace() {
           {title || "Runs"}
         </h1>
         <span class="runs-total" aria-live="polite">
-          {table && total(table, rows.length, brush !== null)}
+          {table && (partial ? "…" : total(table, rows.length, brush !== null))}
         </span>
         <Experiments chosen={view.experiments} />
         <span class="grow" />
