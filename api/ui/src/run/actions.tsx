@@ -40,13 +40,14 @@ export function Actions({ run, family }: { run: Run; family: Family | undefined 
         icon="more"
         items={[
           { label: "Rename…", icon: "edit", act: () => setAsked("rename"), disabled: deleted },
-          { label: "Fork at a step…", icon: "branch", act: () => setAsked("fork"), disabled: deleted },
+          { label: "Fork at a step…", icon: "plus", act: () => setAsked("fork"), disabled: deleted },
           {
             label: "Compare with its children",
             icon: "columns",
             disabled: !children.length,
             act: () => navigate(["compare"], { runs: [info.run_id, ...children.map((one) => one.run_id)].slice(0, COMPARED_MAX).join(",") }),
           },
+          { label: "Its lineage", icon: "branch", act: () => navigate(["lineage"], { kind: "run", id: info.run_id }) },
           { label: "Copy its id", icon: "copy", act: () => void done(navigator.clipboard.writeText(info.run_id), "The id is copied") },
           deleted
             ? { label: "Restore", icon: "refresh", act: () => void restored(info.run_id) }

@@ -168,6 +168,23 @@ export async function readModels(run: Run, options?: Options): Promise<LoggedMod
   return (found.models ?? []).map(({ info }) => info);
 }
 
+/** A model of MLflow 2: a folder of the run's artifacts. */
+export interface OldModel {
+  path: string;
+  flavors: readonly string[];
+}
+
+/** What MLflow 2 noted of the models of a run in a tag. */
+export function oldModels(tags: ReadonlyMap<string, string>): OldModel[] {
+  try {
+    const told = JSON.parse(tags.get("mlflow.log-model.history") ?? "[]") as { artifact_path?: unknown; flavors?: unknown }[];
+    const found = told.map((one) => ({ path: String(one.artifact_path), flavors: Object.keys(one.flavors ?? {}).filter((name) => name !== "python_function") }));
+    return [...new Map(found.map((one) => [one.path, one])).values()];
+  } catch {
+    return [];
+  }
+}
+
 export interface Version {
   name: string;
   version: string;

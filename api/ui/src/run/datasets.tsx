@@ -40,7 +40,8 @@ function profile(text: string | undefined): [string, string][] {
 function origin(source: string | undefined): string {
   try {
     const told = JSON.parse(source ?? "") as Record<string, unknown>;
-    const found = told["uri"] ?? told["url"] ?? told["path"] ?? told["table_name"];
+    const tags = told["tags"] as Record<string, unknown> | undefined;
+    const found = told["uri"] ?? told["url"] ?? told["path"] ?? told["table_name"] ?? tags?.["mlflow.source.name"];
     return typeof found === "string" ? found : (source ?? "");
   } catch {
     return source ?? "";

@@ -5,7 +5,7 @@ import { href, route } from "../router";
 import { Button, Copy } from "../ui/button";
 import { Icon } from "../ui/icon";
 import { Ago } from "../ui/text";
-import type { LoggedModel, Run, Version } from "./data";
+import { type LoggedModel, oldModels, type Run, type Version } from "./data";
 import { Card } from "./overview";
 import { Register } from "./register";
 
@@ -27,8 +27,9 @@ export function Models({ run, models, versions, editable }: ModelsProps) {
   const known = new Map(models.map((model) => [model.model_id, model]));
   const ids = [...new Set([...run.modelsMade, ...run.modelsRead, ...known.keys()])];
   const without = versions.filter(({ model_id }) => !model_id || !ids.includes(model_id));
+  const old = oldModels(run.tags);
   return (
-    <Card title="Models" count={ids.length + without.length}>
+    <Card title="Models" count={ids.length + old.length}>
       <ul class="run-things" aria-label="Models">
         {ids.map((id) => {
           const model = known.get(id);
@@ -55,6 +56,23 @@ export function Models({ run, models, versions, editable }: ModelsProps) {
                 {model?.creation_timestamp_ms && <>made <Ago ms={model.creation_timestamp_ms} /></>}
               </p>
               <Versions versions={versions.filter(({ model_id }) => model_id === id)} />
+            </li>
+          );
+        })}
+        {old.map(({ path, flavors }) => {
+          const address = `runs:/${run.info.run_id}/${path}`;
+          return (
+            <li key={path}>
+              <div class="line">
+                <Icon name="box" />
+                <strong>{path}</strong>
+                {flavors.map((flavor) => <span key={flavor} class="chip">{flavor}</span>)}
+                <span class="grow" />
+                <a href={href(route.value.path, { tab: "artifacts", file: `${path}/MLmodel` })}>Files</a>
+              </div>
+              <p class="quiet">
+                <code>{address}</code> <Copy text={address} label={`Copy the address of ${path}`} />
+              </p>
             </li>
           );
         })}

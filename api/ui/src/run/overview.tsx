@@ -36,7 +36,7 @@ export function Overview({ run, family, asOf, again }: OverviewProps) {
         <Metrics metrics={run.metrics} />
         <Params params={run.params} />
         {run.datasets.length > 0 && <Datasets datasets={run.datasets} />}
-        {((models.value?.length ?? 0) > 0 || (versions.value?.length ?? 0) > 0 || made !== "|") && (
+        {((models.value?.length ?? 0) > 0 || (versions.value?.length ?? 0) > 0 || made !== "|" || run.tags.has("mlflow.log-model.history")) && (
           <Models run={run} models={models.value ?? []} versions={versions.value ?? []} editable={editable} />
         )}
         {family.value && <FamilyCard run={run} family={family.value} />}
