@@ -113,7 +113,7 @@ export function Chart({ name, store, runs, groups, settings, plot: out, read }: 
     }
     setReadout("");
     const { left, top } = at.byKey ? { left: now.drawing.plot?.valToPos(at.x, "x") ?? 0, top: 20 } : pointer.current;
-    setTip({ place: now.place(at.x), readings: found, left, top, right: left < now.box.clientWidth / 2, byKey: at.byKey });
+    setTip({ place: now.place(at.x), readings: found, left, top, right: left < now.box.clientWidth / 2, below: hasRoom(now.box, top, found.length), byKey: at.byKey });
   }
 
   const key = (event: KeyboardEvent) => {
@@ -197,16 +197,26 @@ interface Tip {
   readings: readonly Reading[];
   left: number;
   top: number;
-  /** Whether it stands right of the crosshair. */
+  /** Whether it stands right of the crosshair, and below the pointer. */
   right: boolean;
+  below: boolean;
   byKey: boolean;
 }
 
-function Tooltip({ place, readings, left, top, right, smooth }: Tip & { smooth: boolean }) {
+/** Whether a box with so many lines fits below a place of a chart, or else has less room above it. */
+function hasRoom(box: HTMLElement, top: number, lines: number): boolean {
+  const around = box.closest(".charts")?.parentElement?.getBoundingClientRect();
+  const at = box.getBoundingClientRect().top + top;
+  const below = Math.min(innerHeight, around?.bottom ?? Infinity) - at;
+  const above = at - Math.max(0, around?.top ?? 0);
+  return below > 60 + 19 * Math.min(NAMED, lines) || below > above;
+}
+
+function Tooltip({ place, readings, left, top, right, below, smooth }: Tip & { smooth: boolean }) {
   const at = Math.max(0, readings.findIndex(({ id }) => id === focused.value));
   const start = Math.max(0, Math.min(at - NAMED / 2, readings.length - NAMED));
   const some = readings.slice(start, start + NAMED);
-  const style = { top: `${top + 14}px`, ...(right ? { left: `${left + 14}px` } : { right: `calc(100% - ${left - 14}px)` }) };
+  const style = { ...(below ? { top: `${top + 14}px` } : { bottom: `calc(100% - ${top - 14}px)` }), ...(right ? { left: `${left + 14}px` } : { right: `calc(100% - ${left - 14}px)` }) };
   return (
     <div class="chart-tip" style={style} aria-hidden="true">
       <div class="chart-tip-head">{place}</div>
