@@ -138,7 +138,7 @@ PLACES = [
     "endpoints",
     "endpoints/churn",
     "lineage",
-    "lineage?model=churn%20model&version=1",
+    "lineage?kind=registered_model&id=churn%20model",
     "system",
     "no-such-place",
 ]
