@@ -11,16 +11,16 @@ import random
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from tests.browser import CHROMIUM, PageServer, shown
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 STEPS = 240
 SETTLE_MS = 30_000
-SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 
 
 def points(kind: str, lr: float, depth: int, chance: random.Random) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def fill(server: PageServer) -> dict[str, str]:
     chance = random.Random(7)
     server.experiment("Demand next week")
     experiment = server.experiment("Churn")
-    runs = []
+    runs: list[str] = []
     for kind in ("boosted", "forest", "linear"):
         for lr in (0.001, 0.01, 0.1):
             for depth in (4, 6, 8):
@@ -75,7 +75,7 @@ def fill(server: PageServer) -> dict[str, str]:
     return {"experiment": experiment, "run": runs[4], "runs": ",".join(runs[3:7])}
 
 
-PICTURES = {
+PICTURES: dict[str, tuple[str, Literal["light", "dark"]]] = {
     "page": ("experiments/{experiment}", "light"),
     "page-dark": ("experiments/{experiment}", "dark"),
     "page-plots": ("experiments/{experiment}?side=plots", "light"),
