@@ -17,6 +17,7 @@ from headrace.sdk.cli.history import history
 from headrace.sdk.cli.import_ import import_
 from headrace.sdk.cli.log import log
 from headrace.sdk.cli.models import models
+from headrace.sdk.cli.projects import projects
 from headrace.sdk.cli.rebuild import rebuild
 from headrace.sdk.cli.run import run
 from headrace.sdk.cli.runs import runs
@@ -55,7 +56,7 @@ def version() -> None:
 
 
 COMMANDS = (
-    *(server, worker, demo, sync, import_, export_, experiments, run, runs, models, endpoints, history),
+    *(server, worker, demo, sync, import_, export_, experiments, run, projects, runs, models, endpoints, history),
     *(sql, events, log, topics, rebuild, gc, views, doctor),
 )
 for command in COMMANDS:
