@@ -134,7 +134,8 @@ def known(api: Api) -> dict[str, str]:
     assert api.call("PUT", f"/api/2.0/mlflow-artifacts/artifacts/0/{run_id}/artifacts/a.txt", b"a").status_code == 200
     api.post(f"{V2}/registered-models/create", {"name": "registered"})
     api.post(f"{V2}/model-versions/create", {"name": "registered", "source": "s3://bucket/model"})
-    return {"run_id": run_id, "model_id": model, "upload_id": upload}
+    view = api.post(f"{OURS}/views", {"name": "known", "path": "/experiments/1"})["view_id"]
+    return {"run_id": run_id, "model_id": model, "upload_id": upload, "view_id": view}
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
@@ -152,6 +153,8 @@ BODIES: dict[str, Any] = {
         "options": {"environment": "server", "workers": 1, "timeout_s": 5.0, "log_sample": 0.5},
     },
     f"PATCH {OURS}/endpoints/{{name}}": {"model": "models:/none/Production", "shadow": "", "options": {"workers": 2}},
+    f"POST {OURS}/views": {"name": "v", "path": "/experiments/1", "query": "filter=x", "note": "n"},
+    f"PATCH {OURS}/views/{{view_id}}": {"name": "n", "query": "sort=x", "note": ""},
     f"POST {V2}/experiments/create": {"name": "e", "artifact_location": "mlflow-artifacts:/9", "tags": [_PAIR]},
     f"POST {V2}/experiments/search": {
         "max_results": 3,
