@@ -28,8 +28,16 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 LATE = (
     *("autolog_examples", "cli", "compare", "demo", "endpoints", "export", "fuzz_api", "import", "import_mlflow"),
-    *("import_others", "log_commands", "mlflow_integrations", "models", "models_serve", "models_serve_triton", "sql"),
-    "tutorial",
+    *(
+        "import_others",
+        "log_commands",
+        "mlflow_integrations",
+        "models",
+        "models_serve",
+        "models_serve_triton",
+        "projects",
+    ),
+    *("sql", "tutorial"),
 )
 """Files of tests/e2e that hold no time limit a busy machine would miss: they fill what the others leave free, as
 those of the page do."""
