@@ -1,0 +1,1 @@
+var o="mlflow.note.content";function i(n){return`var(--c${(n%10+10)%10})`}function s(n,t=document.documentElement){let e=document.createElement("i");e.style.color=n.startsWith("var(")?n:`var(${n})`,t.append(e);let r=getComputedStyle(e).color;return e.remove(),r}export{o as a,i as b,s as c};
