@@ -58,6 +58,15 @@ def server(page_server: PageServer, tmp_path_factory: pytest.TempPathFactory) ->
     return page_server
 
 
+@pytest.fixture
+def endpoint(server: PageServer) -> None:
+    """An endpoint `churn` that follows the champion and logs each request, whether a test before has made it or not."""
+    if server.http.get("/api/headrace/v1/endpoints/churn").status_code == 404:
+        asked = {"name": "churn", "model": "models:/churn@champion", "options": {"log_sample": 1.0}}
+        assert server.http.post("/api/headrace/v1/endpoints", json=asked).is_success
+    assert server.http.get("/api/headrace/v1/endpoints/churn?wait_s=20").is_success
+
+
 def ask(server: PageServer, tickets: int) -> int:
     body = {"dataframe_split": {"columns": ["tickets", "plan"], "data": [[tickets, "basic"]]}}
     return server.http.post("/endpoints/churn/invocations", json=body).status_code
@@ -86,7 +95,9 @@ def test_an_endpoint_is_made_by_a_form_and_is_ready_when_its_version_has_loaded(
     shown(row(page, "models:/churn@champion")).to_contain_text("churn/1")
 
 
-def test_the_form_that_the_signature_makes_asks_the_version_that_serves(server: PageServer, tab: Tab) -> None:
+def test_the_form_that_the_signature_makes_asks_the_version_that_serves(
+    server: PageServer, endpoint: None, tab: Tab
+) -> None:
     page = tab.open(server, "endpoints/churn")
     form = page.get_by_label("Try it")
     shown(form.get_by_label("tickets")).to_have_value("3")
@@ -112,12 +123,13 @@ def test_the_form_that_the_signature_makes_asks_the_version_that_serves(server: 
     shown(answer).to_contain_text("1012")
 
 
-def test_requests_and_failures_are_shown_as_they_happen(server: PageServer, tab: Tab) -> None:
+def test_requests_and_failures_are_shown_as_they_happen(server: PageServer, endpoint: None, tab: Tab) -> None:
     page = tab.open(server, "endpoints/churn")
     traffic = page.get_by_label("Traffic", exact=True)
     shown(traffic).to_contain_text("Median")
     counts = traffic.get_by_role("list", name="Requests by version")
-    before = int(counts.inner_text().split("churn/1")[1].split()[0]) if counts.count() else 0
+    told = server.http.get("/api/headrace/v1/endpoints/churn/traffic").json()
+    before = sum(slot["requests"] for slot in told["slots"] if slot["version"] == "churn/1")
     for _ in range(20):
         assert ask(server, 1) == 200
     shown(counts).to_contain_text(f"churn/1 {before + 20} requests")
@@ -128,7 +140,7 @@ def test_requests_and_failures_are_shown_as_they_happen(server: PageServer, tab:
     shown(page.get_by_role("row").filter(has_text='{"predictions":[1001]}').first).to_be_visible()
 
 
-def test_the_endpoint_follows_the_alias_while_one_looks_at_it(server: PageServer, tab: Tab) -> None:
+def test_the_endpoint_follows_the_alias_while_one_looks_at_it(server: PageServer, endpoint: None, tab: Tab) -> None:
     page = tab.open(server, "endpoints/churn")
     shown(row(page, "models:/churn@champion")).to_contain_text("churn/1")
     server.post("registered-models/alias", {"name": "churn", "alias": "champion", "version": "2"})
@@ -140,7 +152,7 @@ def test_the_endpoint_follows_the_alias_while_one_looks_at_it(server: PageServer
     shown(page.get_by_role("group", name="Lineage").get_by_role("link", name="Version churn 2")).to_be_visible()
 
 
-def test_the_slider_shows_what_an_endpoint_was_and_named_then(server: PageServer, tab: Tab) -> None:
+def test_the_slider_shows_what_an_endpoint_was_and_named_then(server: PageServer, endpoint: None, tab: Tab) -> None:
     asked = {"model": "models:/churn/2", "options": {"timeout_s": 7}}
     server.http.patch("/api/headrace/v1/endpoints/churn", json=asked)
     page = tab.open(server, "endpoints/churn")
@@ -150,7 +162,9 @@ def test_the_slider_shows_what_an_endpoint_was_and_named_then(server: PageServer
     shown(page.get_by_label("Traffic", exact=True)).to_have_count(0)
 
 
-def test_one_that_cannot_serve_says_why_and_is_deleted_by_its_menu(server: PageServer, tab: Tab) -> None:
+def test_one_that_cannot_serve_says_why_and_is_deleted_by_its_menu(
+    server: PageServer, endpoint: None, tab: Tab
+) -> None:
     server.http.post("/api/headrace/v1/endpoints", json={"name": "lost", "model": "models:/none@champion"})
     page = tab.open(server, "endpoints/lost")
     shown(row(page, "models:/none@champion")).to_contain_text("there is no registered model 'none'")
