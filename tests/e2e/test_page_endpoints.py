@@ -155,6 +155,8 @@ def test_the_endpoint_follows_the_alias_while_one_looks_at_it(server: PageServer
 def test_the_slider_shows_what_an_endpoint_was_and_named_then(server: PageServer, endpoint: None, tab: Tab) -> None:
     asked = {"model": "models:/churn/2", "options": {"timeout_s": 7}}
     server.http.patch("/api/headrace/v1/endpoints/churn", json=asked)
+    taken = {"name": "churn", "model": "models:/churn/1"}
+    assert server.http.post("/api/headrace/v1/endpoints", json=taken).status_code == 400  # which changes nothing
     page = tab.open(server, "endpoints/churn")
     shown(row(page, "models:/churn/2")).to_be_visible()
     page.get_by_role("slider").press("ArrowLeft")

@@ -38,7 +38,9 @@ interface AsOfProps {
   what: string;
 }
 
-export function AsOf({ entries, asOf, what }: AsOfProps) {
+export function AsOf({ entries: all, asOf, what }: AsOfProps) {
+  // What was refused stands in the history, and changed nothing.
+  const entries = all.filter(({ outcome }) => outcome === "applied");
   const last = entries.length - 1;
   if (last < 0) return null;
   const index = asOf ? indexAt(entries, asOf) : last;
