@@ -1,10 +1,10 @@
 // The first page: every experiment, what goes on in it, and the views that were saved.
 
 import "./home.css";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { follow } from "../feed";
+import { useEffect, useState } from "preact/hooks";
 import { counted } from "../format";
 import { useLoaded } from "../loaded";
+import { useLogged } from "../logged";
 import { href, navigate, route, setQuery } from "../router";
 import { post, says } from "../server";
 import { Button } from "../ui/button";
@@ -18,7 +18,6 @@ import { AllSavedViews } from "../views/saved";
 import { counts, experiments, type Count, type Experiment } from "./experiments";
 
 const SHOWN = 200;
-const REST_MS = 1000;
 const NONE: Count = { runs: 0, running: 0, failed: 0, lastMs: 0 };
 const SORTS = {
   recent: (a: Row, b: Row) => Math.max(b.lastMs, b.createdMs) - Math.max(a.lastMs, a.createdMs),
@@ -40,7 +39,7 @@ export default function Home() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [all, setAll] = useState(false);
   useEffect(() => setChosen(new Set()), [binned]);
-  useFollowed(() => {
+  useLogged(() => {
     listed.again();
     numbers.again();
   });
@@ -182,25 +181,6 @@ export default function Home() {
       )}
     </div>
   );
-}
-
-/** Ask anew when something was logged, once a second at most. */
-function useFollowed(again: () => void): void {
-  const latest = useRef(again);
-  latest.current = again;
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = follow({}, () => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        latest.current();
-      }, REST_MS);
-    });
-    return () => {
-      stop();
-      clearTimeout(timer);
-    };
-  }, []);
 }
 
 function Nothing({ binned, filtered }: { binned: boolean; filtered: boolean }) {

@@ -2,10 +2,10 @@
 
 import "./system.css";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import { follow } from "../feed";
+import { useEffect } from "preact/hooks";
 import { counted, duration, number, size } from "../format";
 import { useLoaded } from "../loaded";
+import { useLogged } from "../logged";
 import { href } from "../router";
 import { get } from "../server";
 import { Icon } from "../ui/icon";
@@ -42,7 +42,6 @@ interface Endpoint {
   routes: { serving: { label: string; state: string; workers: { pid: number; rss_bytes: number; in_flight: number }[] } | null }[];
 }
 
-const REST_MS = 1000;
 /** Rates go down once nothing is logged any more: looked at until they are 0. */
 const SETTLE_MS = 5000;
 const TITLES: Readonly<Record<string, string>> = {
@@ -72,25 +71,11 @@ async function read(signal: AbortSignal): Promise<{ system: System; status: Stat
 
 export default function SystemPage() {
   const { value, error, again } = useLoaded(read, []);
-  const latest = useRef(again);
-  latest.current = again;
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = follow({}, () => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        latest.current();
-      }, REST_MS);
-    });
-    return () => {
-      stop();
-      clearTimeout(timer);
-    };
-  }, []);
+  useLogged(again);
   const moving = value !== undefined && (value.system.rate.appended_s > 0 || value.system.views.some(({ lag }) => lag > 0));
   useEffect(() => {
     if (!moving) return;
-    const timer = setTimeout(() => latest.current(), SETTLE_MS);
+    const timer = setTimeout(() => again(), SETTLE_MS);
     return () => clearTimeout(timer);
   }, [moving, value]);
   if (error && !value) return <Failed title="The state of the system could not be read" error={error} again={again} />;

@@ -1,0 +1,1 @@
+import{i as n}from"./chunk-TWRAGGOA.js";import{h as r,j as u}from"./chunk-3JM6I4MA.js";var i=1e3;function m(t){let o=u(t);o.current=t,r(()=>{let e,f=n({},()=>{e??=setTimeout(()=>{e=void 0,o.current()},i)});return()=>{f(),clearTimeout(e)}},[])}export{m as a};
